@@ -1,0 +1,2 @@
+//! An async Kafka client.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Group coordinator as a pure shard.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The cluster's state: records, image, delta, control.
+#![forbid(unsafe_code)]

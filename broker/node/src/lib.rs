@@ -1,0 +1,2 @@
+//! A broker without sockets.
+#![forbid(unsafe_code)]

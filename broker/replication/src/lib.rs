@@ -1,0 +1,2 @@
+//! One partition's replica.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Listeners, connections, handlers, runtimes, configuration.
+#![forbid(unsafe_code)]

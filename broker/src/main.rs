@@ -1,0 +1,4 @@
+//! The `tidelog` binary.
+#![forbid(unsafe_code)]
+
+fn main() {}

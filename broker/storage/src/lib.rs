@@ -1,0 +1,2 @@
+//! One log directory and the logs in it.
+#![forbid(unsafe_code)]

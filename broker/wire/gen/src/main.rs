@@ -1,0 +1,4 @@
+//! Makes `wire::messages` from the field tables.
+#![forbid(unsafe_code)]
+
+fn main() {}

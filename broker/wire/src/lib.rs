@@ -1,0 +1,2 @@
+//! Kafka's bytes: primitives, frames, record batches, messages.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The rules of the house, held as tests.
+#![forbid(unsafe_code)]

@@ -1,2 +1,15 @@
-//! Listeners, connections, handlers, runtimes, configuration.
+//! Listeners, connections, handlers, runtimes, configuration: the edge between sockets and `node`.
+//!
+//! [`start`] binds the listeners, opens the node and returns a handle; [`run`] does the same and stays until a
+//! signal asks the process to stop. Decisions live below, in `node`: this crate routes and awaits.
 #![forbid(unsafe_code)]
+
+mod clock;
+mod error;
+mod serve_config;
+mod start;
+
+pub use clock::{Clock, SystemClock};
+pub use error::Error;
+pub use serve_config::{ListenerConfig, MaintenanceConfig, ServeConfig, SocketConfig};
+pub use start::{RunningServer, run, start};

@@ -1,2 +1,4 @@
 //! One log directory and the logs in it.
 #![forbid(unsafe_code)]
+
+pub mod disk;

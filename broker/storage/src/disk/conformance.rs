@@ -1,0 +1,1 @@
+//! The behaviour that every `Disk` must show, as checks that run against any implementation.

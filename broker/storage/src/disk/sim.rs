@@ -1,0 +1,1 @@
+//! A seeded simulator of a disk and its page cache.

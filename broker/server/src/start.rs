@@ -31,10 +31,7 @@ impl RunningServer {
 
 /// Opens the node, binds the listeners and serves on threads of its own. Blocks until the server is ready.
 pub fn start(config: ServeConfig) -> Result<RunningServer, Error> {
-    Ok(RunningServer {
-        listeners: Vec::new(),
-        admin: config.admin,
-    })
+    Ok(RunningServer { listeners: Vec::new(), admin: config.admin })
 }
 
 /// Serves until SIGTERM or SIGINT, then drains. `on_ready` is called once the listeners accept.

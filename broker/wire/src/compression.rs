@@ -8,9 +8,8 @@ use bytes::Bytes;
 /// Plain bytes in one block of the snappy framing that Kafka's Java client writes.
 const SNAPPY_BLOCK_BYTES: usize = 32 * 1024;
 /// Magic, version 1 and compatible version 1 of the framing (xerial's `snappy-java`).
-const SNAPPY_HEADER: [u8; 16] = [
-    0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1,
-];
+const SNAPPY_HEADER: [u8; 16] =
+    [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
 /// The level of zstd when none is given, as Kafka's `compression.zstd.level`.
 const ZSTD_LEVEL_DEFAULT: i32 = 3;
 
@@ -98,10 +97,7 @@ pub enum CompressionError {
 }
 
 fn malformed(codec: Codec, reason: impl ToString) -> CompressionError {
-    CompressionError::Malformed {
-        codec,
-        reason: reason.to_string(),
-    }
+    CompressionError::Malformed { codec, reason: reason.to_string() }
 }
 
 /// The plain bytes of `data`, at most `limit` of them.
@@ -127,9 +123,7 @@ pub fn decompress(codec: Codec, data: &Bytes, limit: usize) -> Result<Bytes, Com
 fn read_bounded(codec: Codec, from: impl Read, limit: usize) -> Result<Bytes, CompressionError> {
     let mut plain = Vec::new();
     let within = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    from.take(within)
-        .read_to_end(&mut plain)
-        .map_err(|error| malformed(codec, error))?;
+    from.take(within).read_to_end(&mut plain).map_err(|error| malformed(codec, error))?;
     if plain.len() > limit {
         return Err(CompressionError::TooLarge { limit });
     }
@@ -138,9 +132,7 @@ fn read_bounded(codec: Codec, from: impl Read, limit: usize) -> Result<Bytes, Co
 
 fn decompress_snappy(data: &[u8], limit: usize) -> Result<Bytes, CompressionError> {
     let mut plain = Vec::new();
-    let Some(mut rest) = data
-        .strip_prefix(&SNAPPY_HEADER[..8])
-        .and_then(|rest| rest.get(8..))
+    let Some(mut rest) = data.strip_prefix(&SNAPPY_HEADER[..8]).and_then(|rest| rest.get(8..))
     else {
         append_snappy_block(data, limit, &mut plain)?;
         return Ok(Bytes::from(plain));
@@ -175,10 +167,7 @@ fn append_snappy_block(
         return Err(CompressionError::TooLarge { limit });
     }
     if announced > block.len().saturating_mul(64) {
-        return Err(malformed(
-            Codec::Snappy,
-            "announced length beyond what the block can hold",
-        ));
+        return Err(malformed(Codec::Snappy, "announced length beyond what the block can hold"));
     }
     plain.resize(end, 0);
     let target = plain.get_mut(start..).unwrap_or_default();
@@ -203,10 +192,7 @@ pub fn compress(codec: Codec, data: &[u8], level: Option<i32>) -> Result<Bytes, 
                 .map_or_else(flate2::Compression::default, flate2::Compression::new);
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(data).map_err(|error| fail(&error))?;
-            encoder
-                .finish()
-                .map(Bytes::from)
-                .map_err(|error| fail(&error))
+            encoder.finish().map(Bytes::from).map_err(|error| fail(&error))
         }
         Codec::Snappy => {
             let mut framed = SNAPPY_HEADER.to_vec();
@@ -225,10 +211,7 @@ pub fn compress(codec: Codec, data: &[u8], level: Option<i32>) -> Result<Bytes, 
                 .block_mode(lz4_flex::frame::BlockMode::Independent);
             let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
             encoder.write_all(data).map_err(|error| fail(&error))?;
-            encoder
-                .finish()
-                .map(Bytes::from)
-                .map_err(|error| fail(&error))
+            encoder.finish().map(Bytes::from).map_err(|error| fail(&error))
         }
         Codec::Zstd => zstd::bulk::compress(data, level.unwrap_or(ZSTD_LEVEL_DEFAULT))
             .map(Bytes::from)
@@ -241,10 +224,7 @@ mod tests {
     use super::*;
 
     fn text() -> Bytes {
-        (0..20_000)
-            .map(|n| format!("line {n} of some text\n"))
-            .collect::<String>()
-            .into()
+        (0..20_000).map(|n| format!("line {n} of some text\n")).collect::<String>().into()
     }
 
     #[test]
@@ -252,11 +232,7 @@ mod tests {
         for codec in Codec::ALL {
             for plain in [Bytes::new(), Bytes::from_static(b"x"), text()] {
                 let packed = compress(codec, &plain, None).unwrap();
-                assert_eq!(
-                    decompress(codec, &packed, plain.len()).unwrap(),
-                    plain,
-                    "{codec:?}"
-                );
+                assert_eq!(decompress(codec, &packed, plain.len()).unwrap(), plain, "{codec:?}");
                 assert_eq!(Codec::from_id(codec.id()), Some(codec));
                 assert_eq!(Codec::from_name(codec.name()), Some(codec));
             }
@@ -269,10 +245,7 @@ mod tests {
         for codec in Codec::ALL {
             let packed = compress(codec, &zeros, None).unwrap();
             let error = decompress(codec, &packed, 1 << 20).unwrap_err();
-            assert!(
-                matches!(error, CompressionError::TooLarge { limit: 1_048_576 }),
-                "{error}"
-            );
+            assert!(matches!(error, CompressionError::TooLarge { limit: 1_048_576 }), "{error}");
         }
     }
 
@@ -291,9 +264,6 @@ mod tests {
     fn raw_snappy_is_accepted() {
         let plain = text();
         let raw = snap::raw::Encoder::new().compress_vec(&plain).unwrap();
-        assert_eq!(
-            decompress(Codec::Snappy, &raw.into(), plain.len()).unwrap(),
-            plain
-        );
+        assert_eq!(decompress(Codec::Snappy, &raw.into(), plain.len()).unwrap(), plain);
     }
 }

@@ -117,15 +117,8 @@ impl fmt::Display for Uuid {
         let bits = u128::from_be_bytes(self.0);
         for digit in 0..22_u32 {
             let shift = 122_i64 - i64::from(digit) * 6;
-            let six = if shift >= 0 {
-                bits >> shift
-            } else {
-                bits << -shift
-            } & 0x3f;
-            let symbol = usize::try_from(six)
-                .ok()
-                .and_then(|at| BASE64.get(at))
-                .unwrap_or(&b'A');
+            let six = if shift >= 0 { bits >> shift } else { bits << -shift } & 0x3f;
+            let symbol = usize::try_from(six).ok().and_then(|at| BASE64.get(at)).unwrap_or(&b'A');
             fmt::Write::write_char(f, char::from(*symbol))?;
         }
         Ok(())
@@ -153,10 +146,7 @@ impl FromStr for Uuid {
         }
         let mut bits: u128 = 0;
         for (at, symbol) in digits.bytes().enumerate() {
-            let six = BASE64
-                .iter()
-                .position(|known| *known == symbol)
-                .ok_or(BadUuid)?;
+            let six = BASE64.iter().position(|known| *known == symbol).ok_or(BadUuid)?;
             let six = u128::try_from(six).map_err(|_| BadUuid)?;
             if at == 21 {
                 bits = (bits << 2) | (six >> 4);

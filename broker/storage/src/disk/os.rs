@@ -175,7 +175,8 @@ impl DiskFile for OsFile {
     }
 
     fn truncate(&self, len: u64) -> Result<(), DiskError> {
-        retry_interrupted(|| self.file.set_len(len)).map_err(failed(Operation::Truncate, &self.path))
+        retry_interrupted(|| self.file.set_len(len))
+            .map_err(failed(Operation::Truncate, &self.path))
     }
 
     fn preallocate(&self, len: u64) -> Result<(), DiskError> {

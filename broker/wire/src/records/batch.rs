@@ -26,15 +26,9 @@ impl Batch {
         let header = BatchHeader::parse(bytes)?;
         let need = header.size_in_bytes();
         if bytes.len() < need {
-            return Err(BatchError::Truncated {
-                have: bytes.len(),
-                need,
-            });
+            return Err(BatchError::Truncated { have: bytes.len(), need });
         }
-        Ok(Self {
-            header,
-            bytes: bytes.slice(..need),
-        })
+        Ok(Self { header, bytes: bytes.slice(..need) })
     }
 
     /// The parsed header.
@@ -58,10 +52,7 @@ impl Batch {
         if computed == self.header.crc {
             return Ok(());
         }
-        Err(BatchError::CrcMismatch {
-            computed,
-            stored: self.header.crc,
-        })
+        Err(BatchError::CrcMismatch { computed, stored: self.header.crc })
     }
 
     /// The records, decompressed to at most `limit` bytes.
@@ -98,10 +89,7 @@ impl Batch {
         bytes.extend_from_slice(self.bytes.get(HEADER_BYTES..).unwrap_or_default());
         seal(&mut bytes);
         header.crc = crc_of(&bytes);
-        Self {
-            header,
-            bytes: Bytes::from(bytes),
-        }
+        Self { header, bytes: Bytes::from(bytes) }
     }
 
     /// The timestamp of the append when the broker set it, else `None`.

@@ -171,9 +171,7 @@ fn length_of(length: usize) -> i64 {
 }
 
 fn nullable_bytes(bytes: Option<&[u8]>) -> usize {
-    bytes.map_or(1, |bytes| {
-        varlong_bytes(length_of(bytes.len())) + bytes.len()
-    })
+    bytes.map_or(1, |bytes| varlong_bytes(length_of(bytes.len())) + bytes.len())
 }
 
 fn put_nullable(into: &mut Vec<u8>, bytes: Option<&[u8]>) {

@@ -72,10 +72,7 @@ pub fn control_batch(
     timestamp: i64,
     records: &[(ControlType, Bytes)],
 ) -> Result<Bytes, BatchError> {
-    let mut builder = BatchBuilder::new(BatchOptions {
-        control: true,
-        ..options
-    });
+    let mut builder = BatchBuilder::new(BatchOptions { control: true, ..options });
     for (kind, value) in records {
         builder.append(timestamp, Some(&kind.key()), Some(value), &[]);
     }

@@ -84,19 +84,11 @@ impl Attributes {
     }
 
     pub(super) fn transactional(self, yes: bool) -> Self {
-        if yes {
-            Self(self.0 | TRANSACTIONAL_MASK)
-        } else {
-            self
-        }
+        if yes { Self(self.0 | TRANSACTIONAL_MASK) } else { self }
     }
 
     pub(super) fn control(self, yes: bool) -> Self {
-        if yes {
-            Self(self.0 | CONTROL_MASK)
-        } else {
-            self
-        }
+        if yes { Self(self.0 | CONTROL_MASK) } else { self }
     }
 }
 
@@ -146,19 +138,13 @@ impl BatchHeader {
     /// [`BatchError::Truncated`], [`BatchError::UnsupportedMagic`] or [`BatchError::BadLength`].
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
         let Some(magic) = bytes.get(FRESH_HEAD_BYTES) else {
-            return Err(BatchError::Truncated {
-                have: bytes.len(),
-                need: HEADER_BYTES,
-            });
+            return Err(BatchError::Truncated { have: bytes.len(), need: HEADER_BYTES });
         };
         if *magic != 2 {
             return Err(BatchError::UnsupportedMagic(magic.cast_signed()));
         }
         let Some(head) = bytes.first_chunk::<HEADER_BYTES>() else {
-            return Err(BatchError::Truncated {
-                have: bytes.len(),
-                need: HEADER_BYTES,
-            });
+            return Err(BatchError::Truncated { have: bytes.len(), need: HEADER_BYTES });
         };
         let header = Self {
             base_offset: i64::from_be_bytes(field::<0, 8>(head)),
@@ -208,10 +194,7 @@ impl BatchHeader {
         let offset = base_offset.to_be_bytes();
         let length = self.batch_length.to_be_bytes();
         let epoch = leader_epoch.to_be_bytes();
-        for (to, from) in head
-            .iter_mut()
-            .zip(offset.iter().chain(&length).chain(&epoch))
-        {
+        for (to, from) in head.iter_mut().zip(offset.iter().chain(&length).chain(&epoch)) {
             *to = *from;
         }
         head
@@ -226,8 +209,7 @@ impl BatchHeader {
     /// Offset of the last record.
     #[must_use]
     pub fn last_offset(&self) -> i64 {
-        self.base_offset
-            .saturating_add(i64::from(self.last_offset_delta))
+        self.base_offset.saturating_add(i64::from(self.last_offset_delta))
     }
 
     /// Offset after the last record.
@@ -257,9 +239,7 @@ impl BatchHeader {
 pub fn add_sequence(sequence: i32, by: i32) -> i32 {
     match sequence.checked_add(by) {
         Some(sum) => sum,
-        None => by
-            .wrapping_sub(i32::MAX.wrapping_sub(sequence))
-            .wrapping_sub(1),
+        None => by.wrapping_sub(i32::MAX.wrapping_sub(sequence)).wrapping_sub(1),
     }
 }
 
@@ -295,19 +275,10 @@ mod tests {
         assert_eq!(BatchHeader::parse(&bytes).unwrap(), header);
         assert_eq!(header.attributes.codec().unwrap(), Codec::Lz4);
         assert!(header.attributes.is_transactional() && !header.attributes.is_control());
-        assert!(matches!(
-            BatchHeader::parse(&bytes[..60]),
-            Err(BatchError::Truncated { .. })
-        ));
+        assert!(matches!(BatchHeader::parse(&bytes[..60]), Err(BatchError::Truncated { .. })));
         bytes[11] = 48;
-        assert!(matches!(
-            BatchHeader::parse(&bytes),
-            Err(BatchError::BadLength(48))
-        ));
+        assert!(matches!(BatchHeader::parse(&bytes), Err(BatchError::BadLength(48))));
         bytes[16] = 1;
-        assert!(matches!(
-            BatchHeader::parse(&bytes),
-            Err(BatchError::UnsupportedMagic(1))
-        ));
+        assert!(matches!(BatchHeader::parse(&bytes), Err(BatchError::UnsupportedMagic(1))));
     }
 }

@@ -21,12 +21,7 @@ impl RecordSet {
     /// The records in order.
     #[must_use]
     pub fn iter(&self) -> RecordIter<'_> {
-        RecordIter {
-            header: &self.header,
-            rest: &self.body,
-            index: 0,
-            failed: false,
-        }
+        RecordIter { header: &self.header, rest: &self.body, index: 0, failed: false }
     }
 
     /// The bytes of all records when not compressed.
@@ -70,10 +65,7 @@ impl<'a> Record<'a> {
     /// The headers, in order; keys may repeat.
     #[must_use]
     pub fn headers(&self) -> HeaderIter<'a> {
-        HeaderIter {
-            left: self.headers_count,
-            rest: self.headers,
-        }
+        HeaderIter { left: self.headers_count, rest: self.headers }
     }
 }
 
@@ -138,10 +130,7 @@ impl<'a> Iterator for RecordIter<'a> {
         self.index += 1;
         let record = self.take_record().ok_or_else(|| {
             self.failed = true;
-            BatchError::InvalidRecord {
-                index,
-                reason: "malformed",
-            }
+            BatchError::InvalidRecord { index, reason: "malformed" }
         });
         Some(record)
     }
@@ -171,10 +160,7 @@ impl<'a> RecordIter<'a> {
         }
         Some(Record {
             attributes: attributes.cast_signed(),
-            offset: self
-                .header
-                .base_offset
-                .checked_add(i64::from(offset_delta))?,
+            offset: self.header.base_offset.checked_add(i64::from(offset_delta))?,
             offset_delta,
             timestamp: match self.header.attributes.timestamp_type() {
                 TimestampType::LogAppendTime => self.header.max_timestamp,

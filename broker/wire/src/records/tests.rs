@@ -17,12 +17,7 @@ const RULES: ProduceRules = ProduceRules {
 fn sample(options: BatchOptions) -> Bytes {
     let mut builder = BatchBuilder::new(options);
     builder.append(1_000, Some(b"key"), Some(b"value"), &[]);
-    builder.append(
-        3_000,
-        None,
-        Some(b"no key"),
-        &[(b"h", Some(b"1")), (b"h", None)],
-    );
+    builder.append(3_000, None, Some(b"no key"), &[(b"h", Some(b"1")), (b"h", None)]);
     builder.append(2_000, Some(b""), None, &[]);
     builder.build().unwrap()
 }
@@ -34,51 +29,20 @@ fn parse(bytes: &Bytes) -> Batch {
 #[test]
 fn records_come_back_with_every_codec() {
     for codec in Codec::ALL {
-        let options = BatchOptions {
-            codec,
-            base_offset: 10,
-            ..BatchOptions::default()
-        };
+        let options = BatchOptions { codec, base_offset: 10, ..BatchOptions::default() };
         let batch = parse(&sample(options));
         batch.verify_crc().unwrap();
         let set = batch.records(1 << 20).unwrap();
         let records: Vec<_> = set.iter().map(Result::unwrap).collect();
-        assert_eq!(
-            records.iter().map(|r| r.offset).collect::<Vec<_>>(),
-            [10, 11, 12]
-        );
-        assert_eq!(
-            records.iter().map(|r| r.timestamp).collect::<Vec<_>>(),
-            [1_000, 3_000, 2_000]
-        );
-        assert_eq!(
-            (records[0].key, records[0].value),
-            (Some(&b"key"[..]), Some(&b"value"[..]))
-        );
+        assert_eq!(records.iter().map(|r| r.offset).collect::<Vec<_>>(), [10, 11, 12]);
+        assert_eq!(records.iter().map(|r| r.timestamp).collect::<Vec<_>>(), [1_000, 3_000, 2_000]);
+        assert_eq!((records[0].key, records[0].value), (Some(&b"key"[..]), Some(&b"value"[..])));
         assert_eq!((records[2].key, records[2].value), (Some(&b""[..]), None));
         let headers: Vec<_> = records[1].headers().collect();
-        assert_eq!(
-            headers[0],
-            Header {
-                key: b"h",
-                value: Some(b"1")
-            }
-        );
-        assert_eq!(
-            headers[1],
-            Header {
-                key: b"h",
-                value: None
-            }
-        );
+        assert_eq!(headers[0], Header { key: b"h", value: Some(b"1") });
+        assert_eq!(headers[1], Header { key: b"h", value: None });
         let found = validate_produced(&batch, &RULES).unwrap();
-        assert_eq!(
-            found,
-            Validated {
-                max_timestamp: 3_000,
-                max_timestamp_offset_delta: 1
-            }
-        );
+        assert_eq!(found, Validated { max_timestamp: 3_000, max_timestamp_offset_delta: 1 });
     }
 }
 
@@ -90,87 +54,31 @@ fn fresh_position_keeps_the_crc_and_new_timestamps_renew_it() {
     assert_eq!(placed.bytes()[..16], batch.header().fresh_head(99, 7));
     let stamped = batch.with_timestamps(TimestampType::LogAppendTime, 5_000);
     parse(stamped.bytes()).verify_crc().unwrap();
-    let times: Vec<_> = stamped
-        .records(1 << 20)
-        .unwrap()
-        .iter()
-        .map(|r| r.unwrap().timestamp)
-        .collect();
+    let times: Vec<_> =
+        stamped.records(1 << 20).unwrap().iter().map(|r| r.unwrap().timestamp).collect();
     assert_eq!(times, [5_000; 3]);
 }
 
 #[test]
 fn rules_are_enforced() {
     let refused = |options: BatchOptions, rules: &ProduceRules| {
-        validate_produced(&parse(&sample(options)), rules)
-            .unwrap_err()
-            .to_string()
+        validate_produced(&parse(&sample(options)), rules).unwrap_err().to_string()
     };
     let plain = BatchOptions::default();
-    assert!(
-        refused(
-            BatchOptions {
-                control: true,
-                ..plain
-            },
-            &RULES
-        )
-        .contains("control")
-    );
-    assert!(
-        refused(
-            BatchOptions {
-                producer_id: 4,
-                ..plain
-            },
-            &RULES
-        )
-        .contains("sequence")
-    );
-    assert!(
-        refused(
-            BatchOptions {
-                transactional: true,
-                ..plain
-            },
-            &RULES
-        )
-        .contains("producer id")
-    );
-    let early = ProduceRules {
-        timestamp_min: 1_500,
-        ..RULES
-    };
-    assert_eq!(
-        refused(plain, &early),
-        "timestamp 1000 of record 0 is out of range"
-    );
-    let late = ProduceRules {
-        timestamp_max: 2_500,
-        ..RULES
-    };
-    assert_eq!(
-        refused(plain, &late),
-        "timestamp 3000 of record 1 is out of range"
-    );
-    let keyed = ProduceRules {
-        key_required: true,
-        ..RULES
-    };
+    assert!(refused(BatchOptions { control: true, ..plain }, &RULES).contains("control"));
+    assert!(refused(BatchOptions { producer_id: 4, ..plain }, &RULES).contains("sequence"));
+    assert!(refused(BatchOptions { transactional: true, ..plain }, &RULES).contains("producer id"));
+    let early = ProduceRules { timestamp_min: 1_500, ..RULES };
+    assert_eq!(refused(plain, &early), "timestamp 1000 of record 0 is out of range");
+    let late = ProduceRules { timestamp_max: 2_500, ..RULES };
+    assert_eq!(refused(plain, &late), "timestamp 3000 of record 1 is out of range");
+    let keyed = ProduceRules { key_required: true, ..RULES };
     assert!(refused(plain, &keyed).contains("record 1"));
-    let tight = ProduceRules {
-        decompressed_bytes_max: 10,
-        ..RULES
-    };
-    let batch = parse(&sample(BatchOptions {
-        codec: Codec::Zstd,
-        ..plain
-    }));
+    let tight = ProduceRules { decompressed_bytes_max: 10, ..RULES };
+    let batch = parse(&sample(BatchOptions { codec: Codec::Zstd, ..plain }));
     assert!(matches!(
         validate_produced(&batch, &tight),
-        Err(BatchError::Compression(CompressionError::TooLarge {
-            limit: 10
-        }))
+        Err(BatchError::Compression(CompressionError::TooLarge { limit: 10 }))
     ));
 }
 
@@ -198,18 +106,11 @@ fn a_forged_count_or_offset_is_refused() {
 #[test]
 fn control_batches_name_their_type() {
     let value = Bytes::from_static(b"body");
-    let bytes = control_batch(
-        BatchOptions::default(),
-        5,
-        &[(ControlType::SnapshotHeader, value)],
-    )
-    .unwrap();
+    let bytes =
+        control_batch(BatchOptions::default(), 5, &[(ControlType::SnapshotHeader, value)]).unwrap();
     let set = parse(&bytes).records(100).unwrap();
     let record = set.iter().next().unwrap().unwrap();
-    assert_eq!(
-        ControlType::of_key(record.key.unwrap()),
-        Some(ControlType::SnapshotHeader)
-    );
+    assert_eq!(ControlType::of_key(record.key.unwrap()), Some(ControlType::SnapshotHeader));
 }
 
 #[test]
@@ -220,10 +121,7 @@ fn batches_are_walked_until_the_torn_one() {
     let mut walk = BatchIter::new(bytes.into());
     assert!(walk.next().unwrap().is_ok());
     assert!(walk.next().unwrap().is_ok());
-    assert!(matches!(
-        walk.next(),
-        Some(Err(BatchError::Truncated { .. }))
-    ));
+    assert!(matches!(walk.next(), Some(Err(BatchError::Truncated { .. }))));
     assert!(walk.next().is_none());
 }
 
@@ -236,12 +134,7 @@ fn field() -> impl Strategy<Value = Field> {
 
 fn row() -> impl Strategy<Value = Row> {
     let key = proptest::collection::vec(any::<u8>(), 0..10);
-    (
-        0..1_i64 << 40,
-        field(),
-        field(),
-        proptest::collection::vec((key, field()), 0..4),
-    )
+    (0..1_i64 << 40, field(), field(), proptest::collection::vec((key, field()), 0..4))
 }
 
 proptest! {

@@ -40,62 +40,42 @@ pub fn validate_produced(batch: &Batch, rules: &ProduceRules) -> Result<Validate
 fn validate_header(batch: &Batch) -> Result<(), BatchError> {
     let header = batch.header();
     if header.attributes.is_control() {
-        return Err(BatchError::InvalidBatch(
-            "clients may not write control batches",
-        ));
+        return Err(BatchError::InvalidBatch("clients may not write control batches"));
     }
     if header.attributes.has_delete_horizon() {
-        return Err(BatchError::InvalidBatch(
-            "clients may not set a delete horizon",
-        ));
+        return Err(BatchError::InvalidBatch("clients may not set a delete horizon"));
     }
     if header.records_count <= 0 {
         return Err(BatchError::InvalidBatch("no records"));
     }
     if header.last_offset_delta.checked_add(1) != Some(header.records_count) {
-        return Err(BatchError::InvalidBatch(
-            "count of records differs from the offsets' span",
-        ));
+        return Err(BatchError::InvalidBatch("count of records differs from the offsets' span"));
     }
     if header.attributes.timestamp_type() != TimestampType::CreateTime {
-        return Err(BatchError::InvalidBatch(
-            "clients may not set the timestamp type",
-        ));
+        return Err(BatchError::InvalidBatch("clients may not set the timestamp type"));
     }
     if header.has_producer_id() && (header.base_sequence < 0 || header.producer_epoch < 0) {
-        return Err(BatchError::InvalidBatch(
-            "producer id without sequence or epoch",
-        ));
+        return Err(BatchError::InvalidBatch("producer id without sequence or epoch"));
     }
     if !header.has_producer_id()
         && (header.base_sequence != NO_SEQUENCE || header.attributes.is_transactional())
     {
-        return Err(BatchError::InvalidBatch(
-            "sequence or transaction without producer id",
-        ));
+        return Err(BatchError::InvalidBatch("sequence or transaction without producer id"));
     }
     Ok(())
 }
 
 fn validate_records(batch: &Batch, rules: &ProduceRules) -> Result<Validated, BatchError> {
     let records = batch.records(rules.decompressed_bytes_max)?;
-    let mut found = Validated {
-        max_timestamp: NO_TIMESTAMP,
-        max_timestamp_offset_delta: NO_SEQUENCE,
-    };
+    let mut found =
+        Validated { max_timestamp: NO_TIMESTAMP, max_timestamp_offset_delta: NO_SEQUENCE };
     for (index, record) in (0..).zip(&records) {
         let record = record?;
         if record.offset_delta != index {
-            return Err(BatchError::InvalidRecord {
-                index,
-                reason: "offset out of order",
-            });
+            return Err(BatchError::InvalidRecord { index, reason: "offset out of order" });
         }
         if rules.key_required && record.key.is_none() {
-            return Err(BatchError::InvalidRecord {
-                index,
-                reason: "compacted topics need a key",
-            });
+            return Err(BatchError::InvalidRecord { index, reason: "compacted topics need a key" });
         }
         let timestamp = record.timestamp;
         let out_of_range = timestamp < rules.timestamp_min || timestamp > rules.timestamp_max;

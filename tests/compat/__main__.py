@@ -1,0 +1,33 @@
+"""Runs the scenarios: python -m tests.compat [--peer kafka] [--keep] [NAME...]."""
+
+import argparse
+import importlib
+import sys
+
+from ..harness.broker import KINDS
+from . import suite
+from .context import CORPUS_BYTES, Context
+
+# In this order; the last one looks at the files that all the others made.
+MODULES = ["story"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="compat")
+    parser.add_argument("--peer", choices=sorted(KINDS), default="tidelog")
+    parser.add_argument("--corpus-bytes", type=int, default=CORPUS_BYTES)
+    parser.add_argument("only", nargs="*", help="run scenarios whose name holds one of these")
+    options = parser.parse_args()
+    for module in MODULES:
+        importlib.import_module(f"{__package__}.{module}")
+    if options.peer != "tidelog":
+        suite.name = f"compat against {options.peer}"
+    context = Context(KINDS[options.peer], options.corpus_bytes)
+    try:
+        failed = suite.run(context, options.only)
+    finally:
+        context.close()
+    sys.exit(1 if failed else 0)
+
+
+main()

@@ -17,7 +17,8 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-pub mod conformance;
+#[cfg(test)]
+mod conformance;
 mod error;
 pub mod os;
 pub mod sim;

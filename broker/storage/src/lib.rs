@@ -2,3 +2,17 @@
 #![forbid(unsafe_code)]
 
 pub mod disk;
+
+pub mod config;
+pub mod epochs;
+pub mod error;
+mod file_range;
+mod index;
+pub mod log;
+pub mod producers;
+mod segment;
+mod verified;
+mod walk;
+
+pub use config::LogConfig;
+pub use file_range::FileRange;

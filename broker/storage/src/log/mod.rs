@@ -1,0 +1,153 @@
+//! One partition's log: what is appended, read, kept and recovered.
+//!
+//! The caller (`replication`) holds one lock around a `Log`: `&mut self` changes it, `&self` reads.
+//! Nothing here reads a clock; `now_ms` is an argument. Everything on disk goes through the Disk
+//! seam and is in Apache Kafka 4.x's bytes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wire::ids::{LeaderEpoch, Offset};
+
+use crate::config::LogConfig;
+use crate::disk::Disk;
+use crate::epochs::LeaderEpochs;
+use crate::error::Corruption;
+use crate::file_range::FileRange;
+use crate::producers::Producers;
+use crate::segment::Segments;
+
+mod append;
+mod flush;
+mod read;
+mod recovery;
+mod retention;
+mod roll;
+mod timestamps;
+mod truncate;
+
+pub use append::{AppendOrigin, Appended};
+pub use flush::{FlushJob, FlushOutcome, FlushScope};
+pub use read::LogSlice;
+pub use recovery::{CutTail, OpenArgs, RecoveryReport};
+pub use retention::{Deletion, Retired};
+pub use timestamps::{
+    EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD, LATEST, LATEST_TIERED, MAX_TIMESTAMP,
+    TimestampOffset,
+};
+
+/// One partition's log. See the module's header for who may call what.
+#[derive(Debug)]
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    config: Arc<LogConfig>,
+    segments: Segments,
+    /// First offset that readers may ask for; segments below it wait for deletion.
+    start: i64,
+    /// Offset of the next record.
+    end: i64,
+    /// Everything below is durable.
+    recovery_point: i64,
+    /// Up to here a flush has been begun.
+    flush_begun: i64,
+    /// When the oldest record that no flush has begun on was appended.
+    unflushed_since_ms: Option<i64>,
+    /// Names were made or removed since the directory was last synced.
+    names_dirty: bool,
+    producers: Producers,
+    epochs: LeaderEpochs,
+    /// The epochs differ from their checkpoint.
+    epochs_dirty: bool,
+    /// A failed write or sync closed the log for writing.
+    poisoned: bool,
+    /// The first corruption found.
+    corruption: Option<Corruption>,
+}
+
+impl Log {
+    /// The log's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The first offset that can be read.
+    pub fn log_start_offset(&self) -> Offset {
+        Offset(self.start)
+    }
+
+    /// The offset that the next record gets.
+    pub fn end_offset(&self) -> Offset {
+        Offset(self.end)
+    }
+
+    /// Everything below it is durable: what the recovery-point checkpoint records.
+    pub fn recovery_point(&self) -> Offset {
+        Offset(self.recovery_point)
+    }
+
+    /// The last stable offset: below it no transaction is undecided. At most `high_watermark`.
+    pub fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
+        self.producers
+            .first_ongoing_offset()
+            .map_or(high_watermark, |first| high_watermark.min(Offset(first)))
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// How many segments there are, the active one included.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Arc<LogConfig> {
+        &self.config
+    }
+
+    /// Puts a new configuration in force from the next call on.
+    pub fn update_config(&mut self, config: Arc<LogConfig>) {
+        self.config = config;
+    }
+
+    /// The epoch of the newest batch.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest()
+    }
+
+    /// The leader epochs known here.
+    pub fn epochs(&self) -> &LeaderEpochs {
+        &self.epochs
+    }
+
+    /// The largest epoch not above `epoch` and where it ends; None when `epoch` is not known yet.
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.end_offset(epoch, self.end_offset())
+    }
+
+    /// The corruption that was found since the log was opened, if any: the replica needs repair.
+    pub fn corruption(&self) -> Option<Corruption> {
+        self.corruption.or_else(|| self.segments.corruption())
+    }
+
+    /// Whether a failed write or sync has closed the log for writing.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// The producers remembered here.
+    pub fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
+    /// Forgets producers that have been idle for `producer.id.expiration.ms`; says how many.
+    pub fn expire_producers(&mut self, now_ms: i64) -> usize {
+        self.producers.expire(now_ms, self.config.producer_expiration_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! `.snapshot`: a log's producers up to an offset, in Kafka's format: version 1, CRC-32C, entries.
+//!
+//! Kafka writes one entry per producer, with its last batch. A reader keeps the last entry of an
+//! id, so we write up to five per producer, oldest first: Kafka's tools and brokers read what they
+//! expect, and after a restart we still know the retries of the older four.
+
+use std::collections::VecDeque;
+
+use super::{BATCHES_MAX, ProducedBatch, Producer, Producers};
+
+/// The file's extension.
+pub(crate) const EXTENSION: &str = "snapshot";
+
+/// Largest file that is read: far above what `producers_max` allows.
+pub(crate) const BYTES_MAX: u64 = 256 << 20;
+
+const VERSION: i16 = 1;
+const CRC_AT: usize = 2;
+const ENTRIES_AT: usize = 6;
+const HEADER_BYTES: usize = 10;
+const ENTRY_BYTES: usize = 46;
+
+/// The bytes of a snapshot of `producers`.
+pub(crate) fn encode(producers: &Producers) -> Vec<u8> {
+    let mut entries = Vec::with_capacity(producers.len() * ENTRY_BYTES);
+    let mut count: i32 = 0;
+    for (id, producer) in producers.iter() {
+        let none = ProducedBatch {
+            last_sequence: -1,
+            last_offset: -1,
+            offset_delta: 0,
+            timestamp: producer.timestamp,
+        };
+        let only = [none];
+        let batches: Box<dyn Iterator<Item = &ProducedBatch>> = if producer.batches.is_empty() {
+            Box::new(only.iter())
+        } else {
+            Box::new(producer.batches.iter())
+        };
+        for batch in batches {
+            put_entry(&mut entries, id, producer, batch);
+            count = count.saturating_add(1);
+        }
+    }
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + entries.len());
+    bytes.extend_from_slice(&VERSION.to_be_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&count.to_be_bytes());
+    bytes.extend_from_slice(&entries);
+    let crc = crc32c::crc32c(bytes.get(ENTRIES_AT..).unwrap_or_default());
+    if let Some(field) = bytes.get_mut(CRC_AT..ENTRIES_AT) {
+        field.copy_from_slice(&crc.to_be_bytes());
+    }
+    bytes
+}
+
+fn put_entry(bytes: &mut Vec<u8>, id: i64, producer: &Producer, batch: &ProducedBatch) {
+    bytes.extend_from_slice(&id.to_be_bytes());
+    bytes.extend_from_slice(&producer.epoch.to_be_bytes());
+    bytes.extend_from_slice(&batch.last_sequence.to_be_bytes());
+    bytes.extend_from_slice(&batch.last_offset.to_be_bytes());
+    bytes.extend_from_slice(&batch.offset_delta.to_be_bytes());
+    bytes.extend_from_slice(&batch.timestamp.to_be_bytes());
+    bytes.extend_from_slice(&producer.coordinator_epoch.to_be_bytes());
+    bytes.extend_from_slice(&producer.transaction_start.unwrap_or(-1).to_be_bytes());
+}
+
+/// Reads a snapshot. None when the bytes are not one: an older snapshot, or the log, has to serve.
+pub(crate) fn decode(bytes: &[u8], now_ms: i64) -> Option<Producers> {
+    let mut fields = Fields(bytes);
+    if i16::from_be_bytes(fields.take()?) != VERSION {
+        return None;
+    }
+    let crc = u32::from_be_bytes(fields.take()?);
+    if crc != crc32c::crc32c(fields.0) {
+        return None;
+    }
+    let count = usize::try_from(i32::from_be_bytes(fields.take()?)).ok()?;
+    if fields.0.len() != count.checked_mul(ENTRY_BYTES)? {
+        return None;
+    }
+    let mut producers = Producers::default();
+    for _ in 0..count {
+        take_entry(&mut fields, &mut producers, now_ms)?;
+    }
+    Some(producers)
+}
+
+fn take_entry(fields: &mut Fields<'_>, producers: &mut Producers, now_ms: i64) -> Option<()> {
+    let id = i64::from_be_bytes(fields.take()?);
+    let epoch = i16::from_be_bytes(fields.take()?);
+    let batch = ProducedBatch {
+        last_sequence: i32::from_be_bytes(fields.take()?),
+        last_offset: i64::from_be_bytes(fields.take()?),
+        offset_delta: i32::from_be_bytes(fields.take()?),
+        timestamp: i64::from_be_bytes(fields.take()?),
+    };
+    let coordinator_epoch = i32::from_be_bytes(fields.take()?);
+    let transaction_start = i64::from_be_bytes(fields.take()?);
+    let producer = producers.by_id.entry(id).or_insert_with(|| Producer::unknown(now_ms));
+    if producer.epoch != epoch {
+        producer.batches = VecDeque::new();
+    }
+    producer.epoch = epoch;
+    producer.coordinator_epoch = coordinator_epoch;
+    producer.transaction_start = (transaction_start >= 0).then_some(transaction_start);
+    producer.timestamp = batch.timestamp;
+    if batch.last_sequence >= 0 {
+        producer.batches.push_back(batch);
+        while producer.batches.len() > BATCHES_MAX {
+            producer.batches.pop_front();
+        }
+    }
+    Some(())
+}
+
+/// Takes fixed-width fields off the front.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*field)
+    }
+}

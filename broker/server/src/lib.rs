@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+pub mod config;
 mod error;
 mod serve_config;
 mod start;

@@ -1,0 +1,155 @@
+//! Requests and responses with their headers: which header goes with which version, and the rule
+//! of ApiVersions that lets the two sides meet. The 4-byte length before a frame is the
+//! connection's to read; it is written here.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::api_key::ApiKey;
+use crate::codec::{DecodeError, EncodeError, Reader, Writer};
+use crate::message::{Message, Request};
+use crate::records_slot::Piece;
+
+/// What every request begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// The API asked for.
+    pub key: ApiKey,
+    /// The version of the API.
+    pub version: i16,
+    /// The number that the response repeats.
+    pub correlation_id: i32,
+    /// What the client calls itself.
+    pub client_id: Option<String>,
+}
+
+/// Why a frame is not a request that can be handed on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// No API has this key: the connection is closed.
+    #[error("unknown api key {key} (version {version})")]
+    UnknownApiKey {
+        /// The key.
+        key: i16,
+        /// The version.
+        version: i16,
+    },
+    /// The API is known, this version of it is not. Kafka closes the connection, except for
+    /// ApiVersions, which is answered in version 0 with the error UNSUPPORTED_VERSION.
+    #[error("{key} has no version {version}")]
+    UnsupportedVersion {
+        /// The API.
+        key: ApiKey,
+        /// The version.
+        version: i16,
+        /// The number that the response repeats.
+        correlation_id: i32,
+    },
+    /// The bytes are no request header: the connection is closed.
+    #[error("request header: {0}")]
+    Malformed(#[from] DecodeError),
+}
+
+/// Reads the header of a request; the reader is left at the body. The versions accepted are those
+/// of our field tables: a server that serves fewer checks the version itself.
+pub fn decode_request_header(frame: Bytes) -> Result<(RequestHeader, Reader), HeaderError> {
+    let mut reader = Reader::new(frame);
+    let raw_key = reader.i16()?;
+    let version = reader.i16()?;
+    let correlation_id = reader.i32()?;
+    let Some(key) = ApiKey::from_i16(raw_key) else {
+        return Err(HeaderError::UnknownApiKey { key: raw_key, version });
+    };
+    if !key.versions().contains(&version) {
+        return Err(HeaderError::UnsupportedVersion { key, version, correlation_id });
+    }
+    // The client id has a 2-byte length in every header, for the sake of ApiVersions.
+    let client_id = reader.nullable_string(false)?;
+    if key.is_flexible(version) {
+        reader.skip_tags()?;
+    }
+    Ok((RequestHeader { key, version, correlation_id, client_id }, reader))
+}
+
+/// Reads the body of a request, all of it.
+pub fn decode_request<M: Request>(
+    header: &RequestHeader,
+    mut body: Reader,
+) -> Result<M, DecodeError> {
+    let message = M::decode(&mut body, header.version)?;
+    body.finish()?;
+    Ok(message)
+}
+
+/// Whether the response header has tagged fields. That of ApiVersions never has: a client reads it
+/// before it knows what the broker speaks.
+fn response_header_is_flexible(key: ApiKey, version: i16) -> bool {
+    key != ApiKey::ApiVersions && key.is_flexible(version)
+}
+
+/// A response with its header and the 4-byte length before it.
+pub fn encode_response<M: Message>(
+    correlation_id: i32,
+    key: ApiKey,
+    version: i16,
+    response: &M,
+) -> Result<Vec<Piece<M::Range>>, EncodeError> {
+    let mut writer = Writer::new();
+    writer.i32(0);
+    writer.i32(correlation_id);
+    if response_header_is_flexible(key, version) {
+        writer.unsigned_varint(0);
+    }
+    response.encode(&mut writer, version)?;
+    writer.patch_frame_len()?;
+    Ok(writer.finish())
+}
+
+/// A request with its header and the 4-byte length before it.
+pub fn encode_request<M: Request>(
+    correlation_id: i32,
+    client_id: Option<&str>,
+    version: i16,
+    request: &M,
+) -> Result<Vec<Piece>, EncodeError> {
+    let mut writer = Writer::new();
+    writer.i32(0);
+    writer.i16(M::KEY.code());
+    writer.i16(version);
+    writer.i32(correlation_id);
+    writer.nullable_string(false, client_id)?;
+    if M::KEY.is_flexible(version) {
+        writer.unsigned_varint(0);
+    }
+    request.encode(&mut writer, version)?;
+    writer.patch_frame_len()?;
+    Ok(writer.finish())
+}
+
+/// The correlation id of a response frame (without its length), which is how a pipelining client
+/// finds the request that it answers.
+pub fn peek_correlation_id(frame: &Bytes) -> Result<i32, DecodeError> {
+    Reader::new(frame.clone()).i32()
+}
+
+/// Reads a response frame (without its length) to a request of type `M` at `version`. The answer
+/// to an ApiVersions request of a version that the broker lacks comes at version 0: a client that
+/// cannot read it at its own version reads it again at that one.
+pub fn decode_response<M: Request>(
+    frame: Bytes,
+    version: i16,
+    correlation_id: i32,
+) -> Result<M::Response, DecodeError> {
+    let mut reader = Reader::new(frame);
+    let found = reader.i32()?;
+    if found != correlation_id {
+        return Err(DecodeError::CorrelationMismatch { expected: correlation_id, found });
+    }
+    if response_header_is_flexible(M::KEY, version) {
+        reader.skip_tags()?;
+    }
+    let response = M::Response::decode(&mut reader, version)?;
+    reader.finish()?;
+    Ok(response)
+}

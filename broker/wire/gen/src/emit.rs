@@ -82,7 +82,8 @@ fn struct_text(of: &Message, each: &Struct) -> String {
             optional(field.is_optional(), of.rust_type(&field.kind)),
         );
     }
-    let _ = writeln!(out, "}}\n\n{head} Default for {name}{used} {{ fn default() -> Self {{ Self {{");
+    let _ =
+        writeln!(out, "}}\n\n{head} Default for {name}{used} {{ fn default() -> Self {{ Self {{");
     for field in &each.fields {
         let _ = writeln!(out, "{}: {},", field.rust_name(), default_value(of, field));
     }
@@ -124,11 +125,8 @@ fn message_impl(of: &Message) -> String {
     let Some(first) = of.structs.first() else { return String::new() };
     let name = &of.name;
     let generic = of.is_generic(first);
-    let (head, used, range) = if generic {
-        ("impl<R: Clone>", "<R>", "R")
-    } else {
-        ("impl", "", "NoRange")
-    };
+    let (head, used, range) =
+        if generic { ("impl<R: Clone>", "<R>", "R") } else { ("impl", "", "NoRange") };
     let flexible = condition(of.flexible, of.versions, "version").unwrap_or("true".into());
     let flexible = if of.flexible.is_empty() { "false".into() } else { flexible };
     let version = if has_word(&flexible, "version") { "version" } else { "_version" };

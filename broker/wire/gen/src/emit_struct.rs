@@ -131,9 +131,7 @@ pub(crate) fn read_body(of: &Message, each: &Struct) -> String {
     let tags = if tagged.is_empty() {
         "r.skip_tags()?;".to_owned()
     } else {
-        format!(
-            "r.tags(|r, tag| {{ match tag {{ {arms} _ => return Ok(false), }} Ok(true) }})?;"
-        )
+        format!("r.tags(|r, tag| {{ match tag {{ {arms} _ => return Ok(false), }} Ok(true) }})?;")
     };
     text.push_str(&when_flexible(of, &tags));
     text.push_str("Ok(m)");

@@ -51,7 +51,7 @@ pub(crate) fn metadata_records(messages: &[Message]) -> String {
          use crate::codec::{{DecodeError, EncodeError, Reader, Writer}};\n\
          use crate::message::{{Message, TypedRecord}};\n\n\
          /// Any record of the metadata log.\n\
-         #[derive(Clone, Debug, PartialEq, Eq)]\npub enum MetadataRecord {{ {variants} }}\n\n\
+         #[derive(Clone, Debug, PartialEq)]\npub enum MetadataRecord {{ {variants} }}\n\n\
          impl MetadataRecord {{\n\
          /// The record's type on disk.\n#[must_use]\n\
          pub fn record_type(&self) -> i16 {{ match self {{ {types} }} }}\n\n\
@@ -132,7 +132,8 @@ pub(crate) fn error_codes(errors: &[ErrorCode]) -> String {
         let _ = writeln!(names, "Self::{variant} => {name:?},");
         let _ = writeln!(texts, "Self::{variant} => {text:?},");
         if error.retriable {
-            let _ = write!(retriable, "{}Self::{variant}", if retriable.is_empty() { "" } else { "|" });
+            let _ =
+                write!(retriable, "{}Self::{variant}", if retriable.is_empty() { "" } else { "|" });
         }
     }
     format!(

@@ -163,19 +163,14 @@ impl Reader {
     fn signed_len(length: i64) -> Result<Option<usize>> {
         match length {
             -1 => Ok(None),
-            _ => usize::try_from(length)
-                .map(Some)
-                .map_err(|_| DecodeError::NegativeLength(length)),
+            _ => usize::try_from(length).map(Some).map_err(|_| DecodeError::NegativeLength(length)),
         }
     }
 
     /// A nullable string.
     pub fn nullable_string(&mut self, flexible: bool) -> Result<Option<String>> {
-        let length = if flexible {
-            self.compact_len()?
-        } else {
-            Self::signed_len(i64::from(self.i16()?))?
-        };
+        let length =
+            if flexible { self.compact_len()? } else { Self::signed_len(i64::from(self.i16()?))? };
         let Some(length) = length else { return Ok(None) };
         self.need(length)?;
         let Some(raw) = self.bytes.get(..length) else {
@@ -194,11 +189,8 @@ impl Reader {
 
     /// Nullable bytes, a slice of the frame.
     pub fn nullable_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>> {
-        let length = if flexible {
-            self.compact_len()?
-        } else {
-            Self::signed_len(i64::from(self.i32()?))?
-        };
+        let length =
+            if flexible { self.compact_len()? } else { Self::signed_len(i64::from(self.i32()?))? };
         length.map(|length| self.take(length)).transpose()
     }
 
@@ -214,11 +206,8 @@ impl Reader {
         min: usize,
         mut element: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<Option<Vec<T>>> {
-        let count = if flexible {
-            self.compact_len()?
-        } else {
-            Self::signed_len(i64::from(self.i32()?))?
-        };
+        let count =
+            if flexible { self.compact_len()? } else { Self::signed_len(i64::from(self.i32()?))? };
         let Some(count) = count else { return Ok(None) };
         let remaining = self.bytes.len();
         if count > remaining / min.max(1) {
@@ -243,19 +232,13 @@ impl Reader {
     }
 
     /// A nullable struct: a byte says whether it is there.
-    pub fn nullable<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<Option<T>> {
+    pub fn nullable<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
         if self.i8()? < 0 { Ok(None) } else { read(self).map(Some) }
     }
 
     /// The tagged fields at the end of a flexible struct. `field` reads a tag that it knows and says
     /// whether it did; an unknown tag is skipped.
-    pub fn tags(
-        &mut self,
-        mut field: impl FnMut(&mut Self, u32) -> Result<bool>,
-    ) -> Result<()> {
+    pub fn tags(&mut self, mut field: impl FnMut(&mut Self, u32) -> Result<bool>) -> Result<()> {
         let count = self.unsigned_varint()?;
         if count > TAGS_MAX {
             return Err(DecodeError::TooManyTags(count));

@@ -239,9 +239,9 @@ impl<R> Writer<R> {
     {
         let length = match value {
             None => None,
-            Some(records) => Some(
-                usize::try_from(records.len()).map_err(|_| EncodeError::TooLong(usize::MAX))?,
-            ),
+            Some(records) => {
+                Some(usize::try_from(records.len()).map_err(|_| EncodeError::TooLong(usize::MAX))?)
+            }
         };
         self.wide_len(flexible, length)?;
         for piece in value.map(Records::pieces).unwrap_or_default() {

@@ -37,21 +37,9 @@ impl ApiVersionsRequest {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let m = Self {
-            client_software_name: if v >= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            client_software_version: if v >= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            cluster_id: if v == 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            client_software_name: if v >= 3 { r.string(flex)? } else { String::new() },
+            client_software_version: if v >= 3 { r.string(flex)? } else { String::new() },
+            cluster_id: if v == 5 { r.nullable_string(flex)? } else { None },
             node_id: if v == 5 { r.i32()? } else { -1 },
         };
         if flex {

@@ -92,9 +92,7 @@ impl ApiVersionsResponse {
                     + u32::from(has_zk_migration_ready),
             );
             if has_supported_features {
-                w.tag(0, |w| {
-                    w.array(flex, &self.supported_features, |w, e| e.write(w, v))
-                })?;
+                w.tag(0, |w| w.array(flex, &self.supported_features, |w, e| e.write(w, v)))?;
             }
             if has_finalized_features_epoch {
                 w.tag(1, |w| {
@@ -103,9 +101,7 @@ impl ApiVersionsResponse {
                 })?;
             }
             if has_finalized_features {
-                w.tag(2, |w| {
-                    w.array(flex, &self.finalized_features, |w, e| e.write(w, v))
-                })?;
+                w.tag(2, |w| w.array(flex, &self.finalized_features, |w, e| e.write(w, v)))?;
             }
             if has_zk_migration_ready {
                 w.tag(3, |w| {
@@ -131,22 +127,14 @@ pub struct ApiVersion {
 
 impl Default for ApiVersion {
     fn default() -> Self {
-        Self {
-            api_key: 0,
-            min_version: 0,
-            max_version: 0,
-        }
+        Self { api_key: 0, min_version: 0, max_version: 0 }
     }
 }
 
 impl ApiVersion {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
-        let m = Self {
-            api_key: r.i16()?,
-            min_version: r.i16()?,
-            max_version: r.i16()?,
-        };
+        let m = Self { api_key: r.i16()?, min_version: r.i16()?, max_version: r.i16()? };
         if flex {
             r.skip_tags()?;
         }
@@ -178,11 +166,7 @@ pub struct SupportedFeatureKey {
 
 impl Default for SupportedFeatureKey {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            min_version: 0,
-            max_version: 0,
-        }
+        Self { name: String::new(), min_version: 0, max_version: 0 }
     }
 }
 
@@ -190,11 +174,7 @@ impl SupportedFeatureKey {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let m = Self {
-            name: if v >= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if v >= 3 { r.string(flex)? } else { String::new() },
             min_version: if v >= 3 { r.i16()? } else { 0 },
             max_version: if v >= 3 { r.i16()? } else { 0 },
         };
@@ -241,11 +221,7 @@ pub struct FinalizedFeatureKey {
 
 impl Default for FinalizedFeatureKey {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            max_version_level: 0,
-            min_version_level: 0,
-        }
+        Self { name: String::new(), max_version_level: 0, min_version_level: 0 }
     }
 }
 
@@ -253,11 +229,7 @@ impl FinalizedFeatureKey {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let m = Self {
-            name: if v >= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if v >= 3 { r.string(flex)? } else { String::new() },
             max_version_level: if v >= 3 { r.i16()? } else { 0 },
             min_version_level: if v >= 3 { r.i16()? } else { 0 },
         };

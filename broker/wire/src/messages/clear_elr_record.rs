@@ -17,17 +17,13 @@ pub struct ClearElrRecord {
 
 impl Default for ClearElrRecord {
     fn default() -> Self {
-        Self {
-            topic_name: String::new(),
-        }
+        Self { topic_name: String::new() }
     }
 }
 
 impl ClearElrRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            topic_name: r.string(true)?,
-        };
+        let m = Self { topic_name: r.string(true)? };
         r.skip_tags()?;
         Ok(m)
     }

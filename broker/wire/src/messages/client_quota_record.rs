@@ -23,12 +23,7 @@ pub struct ClientQuotaRecord {
 
 impl Default for ClientQuotaRecord {
     fn default() -> Self {
-        Self {
-            entity: Vec::new(),
-            key: String::new(),
-            value: 0.0,
-            remove: false,
-        }
+        Self { entity: Vec::new(), key: String::new(), value: 0.0, remove: false }
     }
 }
 
@@ -65,19 +60,13 @@ pub struct EntityData {
 
 impl Default for EntityData {
     fn default() -> Self {
-        Self {
-            entity_type: String::new(),
-            entity_name: Some(String::new()),
-        }
+        Self { entity_type: String::new(), entity_name: Some(String::new()) }
     }
 }
 
 impl EntityData {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            entity_type: r.string(true)?,
-            entity_name: r.nullable_string(true)?,
-        };
+        let m = Self { entity_type: r.string(true)?, entity_name: r.nullable_string(true)? };
         r.skip_tags()?;
         Ok(m)
     }

@@ -19,10 +19,7 @@ pub struct ConsumerProtocolAssignment {
 
 impl Default for ConsumerProtocolAssignment {
     fn default() -> Self {
-        Self {
-            assigned_partitions: Vec::new(),
-            user_data: None,
-        }
+        Self { assigned_partitions: Vec::new(), user_data: None }
     }
 }
 
@@ -53,19 +50,13 @@ pub struct TopicPartition {
 
 impl Default for TopicPartition {
     fn default() -> Self {
-        Self {
-            topic: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { topic: String::new(), partitions: Vec::new() }
     }
 }
 
 impl TopicPartition {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            topic: r.string(false)?,
-            partitions: r.array(false, 4, Reader::i32)?,
-        };
+        let m = Self { topic: r.string(false)?, partitions: r.array(false, 4, Reader::i32)? };
         Ok(m)
     }
 

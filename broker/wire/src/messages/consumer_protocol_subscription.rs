@@ -46,11 +46,7 @@ impl ConsumerProtocolSubscription {
                 Vec::new()
             },
             generation_id: if v >= 2 { r.i32()? } else { -1 },
-            rack_id: if v == 3 {
-                r.nullable_string(false)?
-            } else {
-                None
-            },
+            rack_id: if v == 3 { r.nullable_string(false)? } else { None },
         };
         Ok(m)
     }
@@ -82,26 +78,15 @@ pub struct TopicPartition {
 
 impl Default for TopicPartition {
     fn default() -> Self {
-        Self {
-            topic: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { topic: String::new(), partitions: Vec::new() }
     }
 }
 
 impl TopicPartition {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let m = Self {
-            topic: if v >= 1 {
-                r.string(false)?
-            } else {
-                String::new()
-            },
-            partitions: if v >= 1 {
-                r.array(false, 4, Reader::i32)?
-            } else {
-                Vec::new()
-            },
+            topic: if v >= 1 { r.string(false)? } else { String::new() },
+            partitions: if v >= 1 { r.array(false, 4, Reader::i32)? } else { Vec::new() },
         };
         Ok(m)
     }

@@ -22,11 +22,7 @@ pub struct CreatePartitionsRequest {
 
 impl Default for CreatePartitionsRequest {
     fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            timeout_ms: 0,
-            validate_only: false,
-        }
+        Self { topics: Vec::new(), timeout_ms: 0, validate_only: false }
     }
 }
 
@@ -69,11 +65,7 @@ pub struct CreatePartitionsTopic {
 
 impl Default for CreatePartitionsTopic {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            count: 0,
-            assignments: Some(Vec::new()),
-        }
+        Self { name: String::new(), count: 0, assignments: Some(Vec::new()) }
     }
 }
 
@@ -112,18 +104,14 @@ pub struct CreatePartitionsAssignment {
 
 impl Default for CreatePartitionsAssignment {
     fn default() -> Self {
-        Self {
-            broker_ids: Vec::new(),
-        }
+        Self { broker_ids: Vec::new() }
     }
 }
 
 impl CreatePartitionsAssignment {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
-        let m = Self {
-            broker_ids: r.array(flex, 4, Reader::i32)?,
-        };
+        let m = Self { broker_ids: r.array(flex, 4, Reader::i32)? };
         if flex {
             r.skip_tags()?;
         }

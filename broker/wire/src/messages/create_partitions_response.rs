@@ -18,10 +18,7 @@ pub struct CreatePartitionsResponse {
 
 impl Default for CreatePartitionsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            results: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, results: Vec::new() }
     }
 }
 
@@ -62,11 +59,7 @@ pub struct CreatePartitionsTopicResult {
 
 impl Default for CreatePartitionsTopicResult {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            error_code: 0,
-            error_message: None,
-        }
+        Self { name: String::new(), error_code: 0, error_message: None }
     }
 }
 

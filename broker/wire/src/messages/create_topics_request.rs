@@ -22,11 +22,7 @@ pub struct CreateTopicsRequest {
 
 impl Default for CreateTopicsRequest {
     fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            timeout_ms: 60000,
-            validate_only: false,
-        }
+        Self { topics: Vec::new(), timeout_ms: 60000, validate_only: false }
     }
 }
 
@@ -124,20 +120,14 @@ pub struct CreatableReplicaAssignment {
 
 impl Default for CreatableReplicaAssignment {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            broker_ids: Vec::new(),
-        }
+        Self { partition_index: 0, broker_ids: Vec::new() }
     }
 }
 
 impl CreatableReplicaAssignment {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
-        let m = Self {
-            partition_index: r.i32()?,
-            broker_ids: r.array(flex, 4, Reader::i32)?,
-        };
+        let m = Self { partition_index: r.i32()?, broker_ids: r.array(flex, 4, Reader::i32)? };
         if flex {
             r.skip_tags()?;
         }
@@ -169,20 +159,14 @@ pub struct CreatableTopicConfig {
 
 impl Default for CreatableTopicConfig {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            value: Some(String::new()),
-        }
+        Self { name: String::new(), value: Some(String::new()) }
     }
 }
 
 impl CreatableTopicConfig {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
-        let m = Self {
-            name: r.string(flex)?,
-            value: r.nullable_string(flex)?,
-        };
+        let m = Self { name: r.string(flex)?, value: r.nullable_string(flex)? };
         if flex {
             r.skip_tags()?;
         }

@@ -19,10 +19,7 @@ pub struct CreateTopicsResponse {
 
 impl Default for CreateTopicsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            topics: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, topics: Vec::new() }
     }
 }
 
@@ -177,16 +174,8 @@ impl CreatableTopicConfigs {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let m = Self {
-            name: if v >= 5 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            value: if v >= 5 {
-                r.nullable_string(flex)?
-            } else {
-                Some(String::new())
-            },
+            name: if v >= 5 { r.string(flex)? } else { String::new() },
+            value: if v >= 5 { r.nullable_string(flex)? } else { Some(String::new()) },
             read_only: if v >= 5 { r.bool()? } else { false },
             config_source: if v >= 5 { r.i8()? } else { -1 },
             is_sensitive: if v >= 5 { r.bool()? } else { false },
@@ -207,11 +196,7 @@ impl CreatableTopicConfigs {
         if v >= 5 {
             w.nullable_string(flex, self.value.as_deref())?;
         } else {
-            w.absent(
-                "Value",
-                v,
-                self.value.as_ref().is_some_and(String::is_empty),
-            )?;
+            w.absent("Value", v, self.value.as_ref().is_some_and(String::is_empty))?;
         }
         if v >= 5 {
             w.bool(self.read_only);

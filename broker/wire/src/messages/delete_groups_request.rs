@@ -18,18 +18,14 @@ pub struct DeleteGroupsRequest {
 
 impl Default for DeleteGroupsRequest {
     fn default() -> Self {
-        Self {
-            groups_names: Vec::new(),
-        }
+        Self { groups_names: Vec::new() }
     }
 }
 
 impl DeleteGroupsRequest {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
-        let m = Self {
-            groups_names: r.array(flex, 1, |r| r.string(flex))?,
-        };
+        let m = Self { groups_names: r.array(flex, 1, |r| r.string(flex))? };
         if flex {
             r.skip_tags()?;
         }

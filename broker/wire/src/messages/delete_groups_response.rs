@@ -18,10 +18,7 @@ pub struct DeleteGroupsResponse {
 
 impl Default for DeleteGroupsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            results: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, results: Vec::new() }
     }
 }
 
@@ -62,11 +59,7 @@ pub struct DeletableGroupResult {
 
 impl Default for DeletableGroupResult {
     fn default() -> Self {
-        Self {
-            group_id: String::new(),
-            error_code: 0,
-            error_message: None,
-        }
+        Self { group_id: String::new(), error_code: 0, error_message: None }
     }
 }
 
@@ -76,11 +69,7 @@ impl DeletableGroupResult {
         let m = Self {
             group_id: r.string(flex)?,
             error_code: r.i16()?,
-            error_message: if v == 3 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            error_message: if v == 3 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;

@@ -20,10 +20,7 @@ pub struct DeleteRecordsRequest {
 
 impl Default for DeleteRecordsRequest {
     fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            timeout_ms: 0,
-        }
+        Self { topics: Vec::new(), timeout_ms: 0 }
     }
 }
 
@@ -62,10 +59,7 @@ pub struct DeleteRecordsTopic {
 
 impl Default for DeleteRecordsTopic {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -104,20 +98,14 @@ pub struct DeleteRecordsPartition {
 
 impl Default for DeleteRecordsPartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            offset: 0,
-        }
+        Self { partition_index: 0, offset: 0 }
     }
 }
 
 impl DeleteRecordsPartition {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v == 2;
-        let m = Self {
-            partition_index: r.i32()?,
-            offset: r.i64()?,
-        };
+        let m = Self { partition_index: r.i32()?, offset: r.i64()? };
         if flex {
             r.skip_tags()?;
         }

@@ -18,10 +18,7 @@ pub struct DeleteRecordsResponse {
 
 impl Default for DeleteRecordsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            topics: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, topics: Vec::new() }
     }
 }
 
@@ -60,10 +57,7 @@ pub struct DeleteRecordsTopicResult {
 
 impl Default for DeleteRecordsTopicResult {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -104,22 +98,14 @@ pub struct DeleteRecordsPartitionResult {
 
 impl Default for DeleteRecordsPartitionResult {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            low_watermark: 0,
-            error_code: 0,
-        }
+        Self { partition_index: 0, low_watermark: 0, error_code: 0 }
     }
 }
 
 impl DeleteRecordsPartitionResult {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v == 2;
-        let m = Self {
-            partition_index: r.i32()?,
-            low_watermark: r.i64()?,
-            error_code: r.i16()?,
-        };
+        let m = Self { partition_index: r.i32()?, low_watermark: r.i64()?, error_code: r.i16()? };
         if flex {
             r.skip_tags()?;
         }

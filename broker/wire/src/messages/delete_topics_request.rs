@@ -23,11 +23,7 @@ pub struct DeleteTopicsRequest {
 
 impl Default for DeleteTopicsRequest {
     fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            topic_names: Vec::new(),
-            timeout_ms: 0,
-        }
+        Self { topics: Vec::new(), topic_names: Vec::new(), timeout_ms: 0 }
     }
 }
 
@@ -40,11 +36,7 @@ impl DeleteTopicsRequest {
             } else {
                 Vec::new()
             },
-            topic_names: if v <= 5 {
-                r.array(flex, 1, |r| r.string(flex))?
-            } else {
-                Vec::new()
-            },
+            topic_names: if v <= 5 { r.array(flex, 1, |r| r.string(flex))? } else { Vec::new() },
             timeout_ms: r.i32()?,
         };
         if flex {
@@ -82,10 +74,7 @@ pub struct DeleteTopicState {
 
 impl Default for DeleteTopicState {
     fn default() -> Self {
-        Self {
-            name: None,
-            topic_id: Uuid::ZERO,
-        }
+        Self { name: None, topic_id: Uuid::ZERO }
     }
 }
 
@@ -93,11 +82,7 @@ impl DeleteTopicState {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let m = Self {
-            name: if v == 6 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            name: if v == 6 { r.nullable_string(flex)? } else { None },
             topic_id: if v == 6 { r.uuid()? } else { Uuid::ZERO },
         };
         if flex {

@@ -20,10 +20,7 @@ pub struct DeleteTopicsResponse {
 
 impl Default for DeleteTopicsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            responses: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, responses: Vec::new() }
     }
 }
 
@@ -66,12 +63,7 @@ pub struct DeletableTopicResult {
 
 impl Default for DeletableTopicResult {
     fn default() -> Self {
-        Self {
-            name: Some(String::new()),
-            topic_id: Uuid::ZERO,
-            error_code: 0,
-            error_message: None,
-        }
+        Self { name: Some(String::new()), topic_id: Uuid::ZERO, error_code: 0, error_message: None }
     }
 }
 
@@ -79,18 +71,10 @@ impl DeletableTopicResult {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let m = Self {
-            name: if v == 6 {
-                r.nullable_string(flex)?
-            } else {
-                Some(r.string(flex)?)
-            },
+            name: if v == 6 { r.nullable_string(flex)? } else { Some(r.string(flex)?) },
             topic_id: if v == 6 { r.uuid()? } else { Uuid::ZERO },
             error_code: r.i16()?,
-            error_message: if v >= 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            error_message: if v >= 5 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;

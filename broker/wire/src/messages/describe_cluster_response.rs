@@ -94,13 +94,7 @@ pub struct DescribeClusterBroker {
 
 impl Default for DescribeClusterBroker {
     fn default() -> Self {
-        Self {
-            broker_id: 0,
-            host: String::new(),
-            port: 0,
-            rack: None,
-            is_fenced: false,
-        }
+        Self { broker_id: 0, host: String::new(), port: 0, rack: None, is_fenced: false }
     }
 }
 

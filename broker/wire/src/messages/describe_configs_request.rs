@@ -22,11 +22,7 @@ pub struct DescribeConfigsRequest {
 
 impl Default for DescribeConfigsRequest {
     fn default() -> Self {
-        Self {
-            resources: Vec::new(),
-            include_synonyms: false,
-            include_documentation: false,
-        }
+        Self { resources: Vec::new(), include_synonyms: false, include_documentation: false }
     }
 }
 
@@ -99,9 +95,7 @@ impl DescribeConfigsResource {
         let flex = v == 4;
         w.i8(self.resource_type);
         w.string(flex, &self.resource_name)?;
-        w.nullable_array(flex, self.configuration_keys.as_deref(), |w, e| {
-            w.string(flex, e)
-        })?;
+        w.nullable_array(flex, self.configuration_keys.as_deref(), |w, e| w.string(flex, e))?;
         if flex {
             w.unsigned_varint(0);
         }

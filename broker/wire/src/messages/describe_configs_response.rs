@@ -18,10 +18,7 @@ pub struct DescribeConfigsResponse {
 
 impl Default for DescribeConfigsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            results: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, results: Vec::new() }
     }
 }
 
@@ -153,11 +150,7 @@ impl DescribeConfigsResourceResult {
             is_sensitive: r.bool()?,
             synonyms: r.array(flex, 4, |r| DescribeConfigsSynonym::read(r, v))?,
             config_type: if v >= 3 { r.i8()? } else { 0 },
-            documentation: if v >= 3 {
-                r.nullable_string(flex)?
-            } else {
-                Some(String::new())
-            },
+            documentation: if v >= 3 { r.nullable_string(flex)? } else { Some(String::new()) },
         };
         if flex {
             r.skip_tags()?;
@@ -199,22 +192,14 @@ pub struct DescribeConfigsSynonym {
 
 impl Default for DescribeConfigsSynonym {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            value: Some(String::new()),
-            source: 0,
-        }
+        Self { name: String::new(), value: Some(String::new()), source: 0 }
     }
 }
 
 impl DescribeConfigsSynonym {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v == 4;
-        let m = Self {
-            name: r.string(flex)?,
-            value: r.nullable_string(flex)?,
-            source: r.i8()?,
-        };
+        let m = Self { name: r.string(flex)?, value: r.nullable_string(flex)?, source: r.i8()? };
         if flex {
             r.skip_tags()?;
         }

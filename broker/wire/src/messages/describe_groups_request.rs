@@ -20,10 +20,7 @@ pub struct DescribeGroupsRequest {
 
 impl Default for DescribeGroupsRequest {
     fn default() -> Self {
-        Self {
-            groups: Vec::new(),
-            include_authorized_operations: false,
-        }
+        Self { groups: Vec::new(), include_authorized_operations: false }
     }
 }
 
@@ -46,11 +43,7 @@ impl DescribeGroupsRequest {
         if v >= 3 {
             w.bool(self.include_authorized_operations);
         } else {
-            w.absent(
-                "IncludeAuthorizedOperations",
-                v,
-                !self.include_authorized_operations,
-            )?;
+            w.absent("IncludeAuthorizedOperations", v, !self.include_authorized_operations)?;
         }
         if flex {
             w.unsigned_varint(0);

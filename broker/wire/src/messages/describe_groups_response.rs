@@ -19,10 +19,7 @@ pub struct DescribeGroupsResponse {
 
 impl Default for DescribeGroupsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            groups: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, groups: Vec::new() }
     }
 }
 
@@ -93,11 +90,7 @@ impl DescribedGroup {
         let flex = v >= 5;
         let m = Self {
             error_code: r.i16()?,
-            error_message: if v == 6 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            error_message: if v == 6 { r.nullable_string(flex)? } else { None },
             group_id: r.string(flex)?,
             group_state: r.string(flex)?,
             protocol_type: r.string(flex)?,
@@ -127,11 +120,7 @@ impl DescribedGroup {
         if v >= 3 {
             w.i32(self.authorized_operations);
         } else {
-            w.absent(
-                "AuthorizedOperations",
-                v,
-                self.authorized_operations == i32::MIN,
-            )?;
+            w.absent("AuthorizedOperations", v, self.authorized_operations == i32::MIN)?;
         }
         if flex {
             w.unsigned_varint(0);
@@ -175,11 +164,7 @@ impl DescribedGroupMember {
         let flex = v >= 5;
         let m = Self {
             member_id: r.string(flex)?,
-            group_instance_id: if v >= 4 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_instance_id: if v >= 4 { r.nullable_string(flex)? } else { None },
             client_id: r.string(flex)?,
             client_host: r.string(flex)?,
             member_metadata: r.bytes(flex)?,

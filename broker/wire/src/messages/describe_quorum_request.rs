@@ -24,9 +24,7 @@ impl Default for DescribeQuorumRequest {
 
 impl DescribeQuorumRequest {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            topics: r.array(true, 3, |r| TopicData::read(r, v))?,
-        };
+        let m = Self { topics: r.array(true, 3, |r| TopicData::read(r, v))? };
         r.skip_tags()?;
         Ok(m)
     }
@@ -49,10 +47,7 @@ pub struct TopicData {
 
 impl Default for TopicData {
     fn default() -> Self {
-        Self {
-            topic_name: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { topic_name: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -89,9 +84,7 @@ impl Default for PartitionData {
 
 impl PartitionData {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            partition_index: r.i32()?,
-        };
+        let m = Self { partition_index: r.i32()? };
         r.skip_tags()?;
         Ok(m)
     }

@@ -36,17 +36,9 @@ impl DescribeQuorumResponse {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let m = Self {
             error_code: r.i16()?,
-            error_message: if v == 2 {
-                r.nullable_string(true)?
-            } else {
-                Some(String::new())
-            },
+            error_message: if v == 2 { r.nullable_string(true)? } else { Some(String::new()) },
             topics: r.array(true, 3, |r| TopicData::read(r, v))?,
-            nodes: if v == 2 {
-                r.array(true, 1, |r| Node::read(r, v))?
-            } else {
-                Vec::new()
-            },
+            nodes: if v == 2 { r.array(true, 1, |r| Node::read(r, v))? } else { Vec::new() },
         };
         r.skip_tags()?;
         Ok(m)
@@ -79,10 +71,7 @@ pub struct TopicData {
 
 impl Default for TopicData {
     fn default() -> Self {
-        Self {
-            topic_name: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { topic_name: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -145,11 +134,7 @@ impl PartitionData {
         let m = Self {
             partition_index: r.i32()?,
             error_code: r.i16()?,
-            error_message: if v == 2 {
-                r.nullable_string(true)?
-            } else {
-                Some(String::new())
-            },
+            error_message: if v == 2 { r.nullable_string(true)? } else { Some(String::new()) },
             leader_id: r.i32()?,
             leader_epoch: r.i32()?,
             high_watermark: r.i64()?,
@@ -187,10 +172,7 @@ pub struct Node {
 
 impl Default for Node {
     fn default() -> Self {
-        Self {
-            node_id: 0,
-            listeners: Vec::new(),
-        }
+        Self { node_id: 0, listeners: Vec::new() }
     }
 }
 
@@ -237,27 +219,15 @@ pub struct Listener {
 
 impl Default for Listener {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            host: String::new(),
-            port: 0,
-        }
+        Self { name: String::new(), host: String::new(), port: 0 }
     }
 }
 
 impl Listener {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let m = Self {
-            name: if v == 2 {
-                r.string(true)?
-            } else {
-                String::new()
-            },
-            host: if v == 2 {
-                r.string(true)?
-            } else {
-                String::new()
-            },
+            name: if v == 2 { r.string(true)? } else { String::new() },
+            host: if v == 2 { r.string(true)? } else { String::new() },
             port: if v == 2 { r.u16()? } else { 0 },
         };
         r.skip_tags()?;

@@ -22,11 +22,7 @@ pub struct DescribeTopicPartitionsRequest {
 
 impl Default for DescribeTopicPartitionsRequest {
     fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            response_partition_limit: 2000,
-            cursor: None,
-        }
+        Self { topics: Vec::new(), response_partition_limit: 2000, cursor: None }
     }
 }
 
@@ -59,17 +55,13 @@ pub struct TopicRequest {
 
 impl Default for TopicRequest {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-        }
+        Self { name: String::new() }
     }
 }
 
 impl TopicRequest {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            name: r.string(true)?,
-        };
+        let m = Self { name: r.string(true)? };
         r.skip_tags()?;
         Ok(m)
     }
@@ -92,19 +84,13 @@ pub struct Cursor {
 
 impl Default for Cursor {
     fn default() -> Self {
-        Self {
-            topic_name: String::new(),
-            partition_index: 0,
-        }
+        Self { topic_name: String::new(), partition_index: 0 }
     }
 }
 
 impl Cursor {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            topic_name: r.string(true)?,
-            partition_index: r.i32()?,
-        };
+        let m = Self { topic_name: r.string(true)?, partition_index: r.i32()? };
         r.skip_tags()?;
         Ok(m)
     }

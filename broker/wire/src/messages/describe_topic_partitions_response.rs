@@ -21,11 +21,7 @@ pub struct DescribeTopicPartitionsResponse {
 
 impl Default for DescribeTopicPartitionsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            topics: Vec::new(),
-            next_cursor: None,
-        }
+        Self { throttle_time_ms: 0, topics: Vec::new(), next_cursor: None }
     }
 }
 
@@ -33,9 +29,7 @@ impl DescribeTopicPartitionsResponse {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let m = Self {
             throttle_time_ms: r.i32()?,
-            topics: r.array(true, 26, |r| {
-                DescribeTopicPartitionsResponseTopic::read(r, v)
-            })?,
+            topics: r.array(true, 26, |r| DescribeTopicPartitionsResponseTopic::read(r, v))?,
             next_cursor: r.nullable(|r| Cursor::read(r, v))?,
         };
         r.skip_tags()?;
@@ -88,9 +82,8 @@ impl DescribeTopicPartitionsResponseTopic {
             name: r.nullable_string(true)?,
             topic_id: r.uuid()?,
             is_internal: r.bool()?,
-            partitions: r.array(true, 20, |r| {
-                DescribeTopicPartitionsResponsePartition::read(r, v)
-            })?,
+            partitions: r
+                .array(true, 20, |r| DescribeTopicPartitionsResponsePartition::read(r, v))?,
             topic_authorized_operations: r.i32()?,
         };
         r.skip_tags()?;
@@ -206,19 +199,13 @@ pub struct Cursor {
 
 impl Default for Cursor {
     fn default() -> Self {
-        Self {
-            topic_name: String::new(),
-            partition_index: 0,
-        }
+        Self { topic_name: String::new(), partition_index: 0 }
     }
 }
 
 impl Cursor {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            topic_name: r.string(true)?,
-            partition_index: r.i32()?,
-        };
+        let m = Self { topic_name: r.string(true)?, partition_index: r.i32()? };
         r.skip_tags()?;
         Ok(m)
     }

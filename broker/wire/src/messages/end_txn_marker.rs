@@ -16,17 +16,13 @@ pub struct EndTxnMarker {
 
 impl Default for EndTxnMarker {
     fn default() -> Self {
-        Self {
-            coordinator_epoch: 0,
-        }
+        Self { coordinator_epoch: 0 }
     }
 }
 
 impl EndTxnMarker {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            coordinator_epoch: r.i32()?,
-        };
+        let m = Self { coordinator_epoch: r.i32()? };
         Ok(m)
     }
 

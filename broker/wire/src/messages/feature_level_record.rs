@@ -19,19 +19,13 @@ pub struct FeatureLevelRecord {
 
 impl Default for FeatureLevelRecord {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            feature_level: 0,
-        }
+        Self { name: String::new(), feature_level: 0 }
     }
 }
 
 impl FeatureLevelRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            name: r.string(true)?,
-            feature_level: r.i16()?,
-        };
+        let m = Self { name: r.string(true)?, feature_level: r.i16()? };
         r.skip_tags()?;
         Ok(m)
     }

@@ -77,11 +77,7 @@ impl FetchRequest {
             } else {
                 Vec::new()
             },
-            rack_id: if v >= 11 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            rack_id: if v >= 11 { r.string(flex)? } else { String::new() },
         };
         if flex {
             r.tags(|r, tag| {
@@ -104,11 +100,7 @@ impl FetchRequest {
             w.absent("ReplicaId", v, self.replica_id == -1)?;
         }
         if !(v >= 15) {
-            w.absent(
-                "ReplicaState",
-                v,
-                self.replica_state == ReplicaState::default(),
-            )?;
+            w.absent("ReplicaState", v, self.replica_state == ReplicaState::default())?;
         }
         w.i32(self.max_wait_ms);
         w.i32(self.min_bytes);
@@ -124,11 +116,7 @@ impl FetchRequest {
         if v >= 7 {
             w.array(flex, &self.forgotten_topics_data, |w, e| e.write(w, v))?;
         } else {
-            w.absent(
-                "ForgottenTopicsData",
-                v,
-                self.forgotten_topics_data.is_empty(),
-            )?;
+            w.absent("ForgottenTopicsData", v, self.forgotten_topics_data.is_empty())?;
         }
         if v >= 11 {
             w.string(flex, &self.rack_id)?;
@@ -159,10 +147,7 @@ pub struct ReplicaState {
 
 impl Default for ReplicaState {
     fn default() -> Self {
-        Self {
-            replica_id: -1,
-            replica_epoch: -1,
-        }
+        Self { replica_id: -1, replica_epoch: -1 }
     }
 }
 
@@ -211,11 +196,7 @@ pub struct FetchTopic {
 
 impl Default for FetchTopic {
     fn default() -> Self {
-        Self {
-            topic: String::new(),
-            topic_id: Uuid::ZERO,
-            partitions: Vec::new(),
-        }
+        Self { topic: String::new(), topic_id: Uuid::ZERO, partitions: Vec::new() }
     }
 }
 
@@ -223,11 +204,7 @@ impl FetchTopic {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let m = Self {
-            topic: if v <= 12 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            topic: if v <= 12 { r.string(flex)? } else { String::new() },
             topic_id: if v >= 13 { r.uuid()? } else { Uuid::ZERO },
             partitions: r.array(flex, 16, |r| FetchPartition::read(r, v))?,
         };
@@ -365,11 +342,7 @@ pub struct ForgottenTopic {
 
 impl Default for ForgottenTopic {
     fn default() -> Self {
-        Self {
-            topic: String::new(),
-            topic_id: Uuid::ZERO,
-            partitions: Vec::new(),
-        }
+        Self { topic: String::new(), topic_id: Uuid::ZERO, partitions: Vec::new() }
     }
 }
 
@@ -377,17 +350,9 @@ impl ForgottenTopic {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let m = Self {
-            topic: if (7..=12).contains(&v) {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            topic: if (7..=12).contains(&v) { r.string(flex)? } else { String::new() },
             topic_id: if v >= 13 { r.uuid()? } else { Uuid::ZERO },
-            partitions: if v >= 7 {
-                r.array(flex, 4, Reader::i32)?
-            } else {
-                Vec::new()
-            },
+            partitions: if v >= 7 { r.array(flex, 4, Reader::i32)? } else { Vec::new() },
         };
         if flex {
             r.skip_tags()?;

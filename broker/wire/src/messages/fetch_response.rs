@@ -82,9 +82,7 @@ impl<R> FetchResponse<R> {
             let has_node_endpoints = v >= 16 && !self.node_endpoints.is_empty();
             w.unsigned_varint(u32::from(has_node_endpoints));
             if has_node_endpoints {
-                w.tag(0, |w| {
-                    w.array(flex, &self.node_endpoints, |w, e| e.write(w, v))
-                })?;
+                w.tag(0, |w| w.array(flex, &self.node_endpoints, |w, e| e.write(w, v)))?;
             }
         }
         Ok(())
@@ -104,11 +102,7 @@ pub struct FetchableTopicResponse<R = NoRange> {
 
 impl<R> Default for FetchableTopicResponse<R> {
     fn default() -> Self {
-        Self {
-            topic: String::new(),
-            topic_id: Uuid::ZERO,
-            partitions: Vec::new(),
-        }
+        Self { topic: String::new(), topic_id: Uuid::ZERO, partitions: Vec::new() }
     }
 }
 
@@ -116,11 +110,7 @@ impl<R> FetchableTopicResponse<R> {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let m = Self {
-            topic: if v <= 12 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            topic: if v <= 12 { r.string(flex)? } else { String::new() },
             topic_id: if v >= 13 { r.uuid()? } else { Uuid::ZERO },
             partitions: r.array(flex, 30, |r| PartitionData::read(r, v))?,
         };
@@ -237,25 +227,15 @@ impl<R> PartitionData<R> {
             w.i64(self.log_start_offset);
         }
         if !(v >= 12) {
-            w.absent(
-                "DivergingEpoch",
-                v,
-                self.diverging_epoch == EpochEndOffset::default(),
-            )?;
+            w.absent("DivergingEpoch", v, self.diverging_epoch == EpochEndOffset::default())?;
         }
         if !(v >= 12) {
-            w.absent(
-                "CurrentLeader",
-                v,
-                self.current_leader == LeaderIdAndEpoch::default(),
-            )?;
+            w.absent("CurrentLeader", v, self.current_leader == LeaderIdAndEpoch::default())?;
         }
         if !(v >= 12) {
             w.absent("SnapshotId", v, self.snapshot_id == SnapshotId::default())?;
         }
-        w.nullable_array(flex, self.aborted_transactions.as_deref(), |w, e| {
-            e.write(w, v)
-        })?;
+        w.nullable_array(flex, self.aborted_transactions.as_deref(), |w, e| e.write(w, v))?;
         if v >= 11 {
             w.i32(self.preferred_read_replica);
         } else {
@@ -296,10 +276,7 @@ pub struct EpochEndOffset {
 
 impl Default for EpochEndOffset {
     fn default() -> Self {
-        Self {
-            epoch: -1,
-            end_offset: -1,
-        }
+        Self { epoch: -1, end_offset: -1 }
     }
 }
 
@@ -316,7 +293,7 @@ impl EpochEndOffset {
         Ok(m)
     }
 
-    fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    fn write<R>(&self, w: &mut Writer<R>, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         if v >= 12 {
             w.i32(self.epoch);
@@ -346,10 +323,7 @@ pub struct LeaderIdAndEpoch {
 
 impl Default for LeaderIdAndEpoch {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-        }
+        Self { leader_id: -1, leader_epoch: -1 }
     }
 }
 
@@ -366,7 +340,7 @@ impl LeaderIdAndEpoch {
         Ok(m)
     }
 
-    fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    fn write<R>(&self, w: &mut Writer<R>, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         if v >= 12 {
             w.i32(self.leader_id);
@@ -396,27 +370,21 @@ pub struct SnapshotId {
 
 impl Default for SnapshotId {
     fn default() -> Self {
-        Self {
-            end_offset: -1,
-            epoch: -1,
-        }
+        Self { end_offset: -1, epoch: -1 }
     }
 }
 
 impl SnapshotId {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
-        let m = Self {
-            end_offset: r.i64()?,
-            epoch: r.i32()?,
-        };
+        let m = Self { end_offset: r.i64()?, epoch: r.i32()? };
         if flex {
             r.skip_tags()?;
         }
         Ok(m)
     }
 
-    fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    fn write<R>(&self, w: &mut Writer<R>, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         w.i64(self.end_offset);
         w.i32(self.epoch);
@@ -438,27 +406,21 @@ pub struct AbortedTransaction {
 
 impl Default for AbortedTransaction {
     fn default() -> Self {
-        Self {
-            producer_id: 0,
-            first_offset: 0,
-        }
+        Self { producer_id: 0, first_offset: 0 }
     }
 }
 
 impl AbortedTransaction {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
-        let m = Self {
-            producer_id: r.i64()?,
-            first_offset: r.i64()?,
-        };
+        let m = Self { producer_id: r.i64()?, first_offset: r.i64()? };
         if flex {
             r.skip_tags()?;
         }
         Ok(m)
     }
 
-    fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    fn write<R>(&self, w: &mut Writer<R>, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         w.i64(self.producer_id);
         w.i64(self.first_offset);
@@ -484,12 +446,7 @@ pub struct NodeEndpoint {
 
 impl Default for NodeEndpoint {
     fn default() -> Self {
-        Self {
-            node_id: 0,
-            host: String::new(),
-            port: 0,
-            rack: None,
-        }
+        Self { node_id: 0, host: String::new(), port: 0, rack: None }
     }
 }
 
@@ -498,17 +455,9 @@ impl NodeEndpoint {
         let flex = v >= 12;
         let m = Self {
             node_id: if v >= 16 { r.i32()? } else { 0 },
-            host: if v >= 16 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            host: if v >= 16 { r.string(flex)? } else { String::new() },
             port: if v >= 16 { r.i32()? } else { 0 },
-            rack: if v >= 16 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            rack: if v >= 16 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;
@@ -516,7 +465,7 @@ impl NodeEndpoint {
         Ok(m)
     }
 
-    fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    fn write<R>(&self, w: &mut Writer<R>, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         if v >= 16 {
             w.i32(self.node_id);

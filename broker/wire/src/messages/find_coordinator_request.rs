@@ -22,11 +22,7 @@ pub struct FindCoordinatorRequest {
 
 impl Default for FindCoordinatorRequest {
     fn default() -> Self {
-        Self {
-            key: String::new(),
-            key_type: 0,
-            coordinator_keys: Vec::new(),
-        }
+        Self { key: String::new(), key_type: 0, coordinator_keys: Vec::new() }
     }
 }
 
@@ -34,11 +30,7 @@ impl FindCoordinatorRequest {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let m = Self {
-            key: if v <= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            key: if v <= 3 { r.string(flex)? } else { String::new() },
             key_type: if v >= 1 { r.i8()? } else { 0 },
             coordinator_keys: if v >= 4 {
                 r.array(flex, 1, |r| r.string(flex))?

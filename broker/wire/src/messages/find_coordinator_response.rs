@@ -52,11 +52,7 @@ impl FindCoordinatorResponse {
                 Some(String::new())
             },
             node_id: if v <= 3 { r.i32()? } else { 0 },
-            host: if v <= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            host: if v <= 3 { r.string(flex)? } else { String::new() },
             port: if v <= 3 { r.i32()? } else { 0 },
             coordinators: if v >= 4 {
                 r.array(flex, 1, |r| Coordinator::read(r, v))?
@@ -144,24 +140,12 @@ impl Coordinator {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let m = Self {
-            key: if v >= 4 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            key: if v >= 4 { r.string(flex)? } else { String::new() },
             node_id: if v >= 4 { r.i32()? } else { 0 },
-            host: if v >= 4 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            host: if v >= 4 { r.string(flex)? } else { String::new() },
             port: if v >= 4 { r.i32()? } else { 0 },
             error_code: if v >= 4 { r.i16()? } else { 0 },
-            error_message: if v >= 4 {
-                r.nullable_string(flex)?
-            } else {
-                Some(String::new())
-            },
+            error_message: if v >= 4 { r.nullable_string(flex)? } else { Some(String::new()) },
         };
         if flex {
             r.skip_tags()?;

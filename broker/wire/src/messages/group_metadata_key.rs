@@ -17,17 +17,13 @@ pub struct GroupMetadataKey {
 
 impl Default for GroupMetadataKey {
     fn default() -> Self {
-        Self {
-            group: String::new(),
-        }
+        Self { group: String::new() }
     }
 }
 
 impl GroupMetadataKey {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            group: r.string(false)?,
-        };
+        let m = Self { group: r.string(false)? };
         Ok(m)
     }
 

@@ -114,11 +114,7 @@ impl MemberMetadata {
         let flex = v == 4;
         let m = Self {
             member_id: r.string(flex)?,
-            group_instance_id: if v >= 3 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_instance_id: if v >= 3 { r.nullable_string(flex)? } else { None },
             client_id: r.string(flex)?,
             client_host: r.string(flex)?,
             rebalance_timeout: if v >= 1 { r.i32()? } else { -1 },

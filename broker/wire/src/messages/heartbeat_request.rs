@@ -40,11 +40,7 @@ impl HeartbeatRequest {
             group_id: r.string(flex)?,
             generation_id: r.i32()?,
             member_id: r.string(flex)?,
-            group_instance_id: if v >= 3 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_instance_id: if v >= 3 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;

@@ -18,20 +18,14 @@ pub struct HeartbeatResponse {
 
 impl Default for HeartbeatResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-        }
+        Self { throttle_time_ms: 0, error_code: 0 }
     }
 }
 
 impl HeartbeatResponse {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v == 4;
-        let m = Self {
-            throttle_time_ms: if v >= 1 { r.i32()? } else { 0 },
-            error_code: r.i16()?,
-        };
+        let m = Self { throttle_time_ms: if v >= 1 { r.i32()? } else { 0 }, error_code: r.i16()? };
         if flex {
             r.skip_tags()?;
         }

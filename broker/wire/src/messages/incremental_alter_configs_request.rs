@@ -20,10 +20,7 @@ pub struct IncrementalAlterConfigsRequest {
 
 impl Default for IncrementalAlterConfigsRequest {
     fn default() -> Self {
-        Self {
-            resources: Vec::new(),
-            validate_only: false,
-        }
+        Self { resources: Vec::new(), validate_only: false }
     }
 }
 
@@ -64,11 +61,7 @@ pub struct AlterConfigsResource {
 
 impl Default for AlterConfigsResource {
     fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: String::new(),
-            configs: Vec::new(),
-        }
+        Self { resource_type: 0, resource_name: String::new(), configs: Vec::new() }
     }
 }
 
@@ -111,11 +104,7 @@ pub struct AlterableConfig {
 
 impl Default for AlterableConfig {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            config_operation: 0,
-            value: Some(String::new()),
-        }
+        Self { name: String::new(), config_operation: 0, value: Some(String::new()) }
     }
 }
 

@@ -18,10 +18,7 @@ pub struct IncrementalAlterConfigsResponse {
 
 impl Default for IncrementalAlterConfigsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            responses: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, responses: Vec::new() }
     }
 }
 

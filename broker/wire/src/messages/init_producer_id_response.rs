@@ -63,20 +63,12 @@ impl InitProducerIdResponse {
         if v == 6 {
             w.i64(self.ongoing_txn_producer_id);
         } else {
-            w.absent(
-                "OngoingTxnProducerId",
-                v,
-                self.ongoing_txn_producer_id == -1,
-            )?;
+            w.absent("OngoingTxnProducerId", v, self.ongoing_txn_producer_id == -1)?;
         }
         if v == 6 {
             w.i16(self.ongoing_txn_producer_epoch);
         } else {
-            w.absent(
-                "OngoingTxnProducerEpoch",
-                v,
-                self.ongoing_txn_producer_epoch == -1,
-            )?;
+            w.absent("OngoingTxnProducerEpoch", v, self.ongoing_txn_producer_epoch == -1)?;
         }
         if flex {
             w.unsigned_varint(0);

@@ -54,18 +54,10 @@ impl JoinGroupRequest {
             session_timeout_ms: r.i32()?,
             rebalance_timeout_ms: if v >= 1 { r.i32()? } else { -1 },
             member_id: r.string(flex)?,
-            group_instance_id: if v >= 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_instance_id: if v >= 5 { r.nullable_string(flex)? } else { None },
             protocol_type: r.string(flex)?,
             protocols: r.array(flex, 3, |r| JoinGroupRequestProtocol::read(r, v))?,
-            reason: if v >= 8 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            reason: if v >= 8 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;
@@ -109,20 +101,14 @@ pub struct JoinGroupRequestProtocol {
 
 impl Default for JoinGroupRequestProtocol {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            metadata: Bytes::new(),
-        }
+        Self { name: String::new(), metadata: Bytes::new() }
     }
 }
 
 impl JoinGroupRequestProtocol {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
-        let m = Self {
-            name: r.string(flex)?,
-            metadata: r.bytes(flex)?,
-        };
+        let m = Self { name: r.string(flex)?, metadata: r.bytes(flex)? };
         if flex {
             r.skip_tags()?;
         }

@@ -55,16 +55,8 @@ impl JoinGroupResponse {
             throttle_time_ms: if v >= 2 { r.i32()? } else { 0 },
             error_code: r.i16()?,
             generation_id: r.i32()?,
-            protocol_type: if v >= 7 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
-            protocol_name: if v >= 7 {
-                r.nullable_string(flex)?
-            } else {
-                Some(r.string(flex)?)
-            },
+            protocol_type: if v >= 7 { r.nullable_string(flex)? } else { None },
+            protocol_name: if v >= 7 { r.nullable_string(flex)? } else { Some(r.string(flex)?) },
             leader: r.string(flex)?,
             skip_assignment: if v == 9 { r.bool()? } else { false },
             member_id: r.string(flex)?,
@@ -89,10 +81,7 @@ impl JoinGroupResponse {
         if v >= 7 {
             w.nullable_string(flex, self.protocol_name.as_deref())?;
         } else {
-            w.string(
-                flex,
-                required("ProtocolName", v, self.protocol_name.as_deref())?,
-            )?;
+            w.string(flex, required("ProtocolName", v, self.protocol_name.as_deref())?)?;
         };
         w.string(flex, &self.leader)?;
         if v == 9 {
@@ -122,11 +111,7 @@ pub struct JoinGroupResponseMember {
 
 impl Default for JoinGroupResponseMember {
     fn default() -> Self {
-        Self {
-            member_id: String::new(),
-            group_instance_id: None,
-            metadata: Bytes::new(),
-        }
+        Self { member_id: String::new(), group_instance_id: None, metadata: Bytes::new() }
     }
 }
 
@@ -135,11 +120,7 @@ impl JoinGroupResponseMember {
         let flex = v >= 6;
         let m = Self {
             member_id: r.string(flex)?,
-            group_instance_id: if v >= 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_instance_id: if v >= 5 { r.nullable_string(flex)? } else { None },
             metadata: r.bytes(flex)?,
         };
         if flex {

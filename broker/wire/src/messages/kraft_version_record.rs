@@ -18,19 +18,13 @@ pub struct KRaftVersionRecord {
 
 impl Default for KRaftVersionRecord {
     fn default() -> Self {
-        Self {
-            version: 0,
-            kraft_version: 0,
-        }
+        Self { version: 0, kraft_version: 0 }
     }
 }
 
 impl KRaftVersionRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            version: r.i16()?,
-            kraft_version: r.i16()?,
-        };
+        let m = Self { version: r.i16()?, kraft_version: r.i16()? };
         r.skip_tags()?;
         Ok(m)
     }

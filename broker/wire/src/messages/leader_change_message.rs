@@ -23,12 +23,7 @@ pub struct LeaderChangeMessage {
 
 impl Default for LeaderChangeMessage {
     fn default() -> Self {
-        Self {
-            version: 0,
-            leader_id: 0,
-            voters: Vec::new(),
-            granting_voters: Vec::new(),
-        }
+        Self { version: 0, leader_id: 0, voters: Vec::new(), granting_voters: Vec::new() }
     }
 }
 
@@ -65,10 +60,7 @@ pub struct Voter {
 
 impl Default for Voter {
     fn default() -> Self {
-        Self {
-            voter_id: 0,
-            voter_directory_id: Uuid::ZERO,
-        }
+        Self { voter_id: 0, voter_directory_id: Uuid::ZERO }
     }
 }
 

@@ -22,11 +22,7 @@ pub struct LeaveGroupRequest {
 
 impl Default for LeaveGroupRequest {
     fn default() -> Self {
-        Self {
-            group_id: String::new(),
-            member_id: String::new(),
-            members: Vec::new(),
-        }
+        Self { group_id: String::new(), member_id: String::new(), members: Vec::new() }
     }
 }
 
@@ -35,11 +31,7 @@ impl LeaveGroupRequest {
         let flex = v >= 4;
         let m = Self {
             group_id: r.string(flex)?,
-            member_id: if v <= 2 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            member_id: if v <= 2 { r.string(flex)? } else { String::new() },
             members: if v >= 3 {
                 r.array(flex, 1, |r| MemberIdentity::read(r, v))?
             } else {
@@ -85,11 +77,7 @@ pub struct MemberIdentity {
 
 impl Default for MemberIdentity {
     fn default() -> Self {
-        Self {
-            member_id: String::new(),
-            group_instance_id: None,
-            reason: None,
-        }
+        Self { member_id: String::new(), group_instance_id: None, reason: None }
     }
 }
 
@@ -97,21 +85,9 @@ impl MemberIdentity {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let m = Self {
-            member_id: if v >= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            group_instance_id: if v >= 3 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
-            reason: if v == 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            member_id: if v >= 3 { r.string(flex)? } else { String::new() },
+            group_instance_id: if v >= 3 { r.nullable_string(flex)? } else { None },
+            reason: if v == 5 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;

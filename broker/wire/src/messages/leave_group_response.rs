@@ -20,11 +20,7 @@ pub struct LeaveGroupResponse {
 
 impl Default for LeaveGroupResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            members: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, error_code: 0, members: Vec::new() }
     }
 }
 
@@ -77,11 +73,7 @@ pub struct MemberResponse {
 
 impl Default for MemberResponse {
     fn default() -> Self {
-        Self {
-            member_id: String::new(),
-            group_instance_id: Some(String::new()),
-            error_code: 0,
-        }
+        Self { member_id: String::new(), group_instance_id: Some(String::new()), error_code: 0 }
     }
 }
 
@@ -89,16 +81,8 @@ impl MemberResponse {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let m = Self {
-            member_id: if v >= 3 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            group_instance_id: if v >= 3 {
-                r.nullable_string(flex)?
-            } else {
-                Some(String::new())
-            },
+            member_id: if v >= 3 { r.string(flex)? } else { String::new() },
+            group_instance_id: if v >= 3 { r.nullable_string(flex)? } else { Some(String::new()) },
             error_code: if v >= 3 { r.i16()? } else { 0 },
         };
         if flex {
@@ -120,9 +104,7 @@ impl MemberResponse {
             w.absent(
                 "GroupInstanceId",
                 v,
-                self.group_instance_id
-                    .as_ref()
-                    .is_some_and(String::is_empty),
+                self.group_instance_id.as_ref().is_some_and(String::is_empty),
             )?;
         }
         if v >= 3 {

@@ -21,21 +21,13 @@ pub struct LegacyOffsetCommitKey {
 
 impl Default for LegacyOffsetCommitKey {
     fn default() -> Self {
-        Self {
-            group: String::new(),
-            topic: String::new(),
-            partition: 0,
-        }
+        Self { group: String::new(), topic: String::new(), partition: 0 }
     }
 }
 
 impl LegacyOffsetCommitKey {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            group: r.string(false)?,
-            topic: r.string(false)?,
-            partition: r.i32()?,
-        };
+        let m = Self { group: r.string(false)?, topic: r.string(false)?, partition: r.i32()? };
         Ok(m)
     }
 

@@ -21,21 +21,13 @@ pub struct LegacyOffsetCommitValue {
 
 impl Default for LegacyOffsetCommitValue {
     fn default() -> Self {
-        Self {
-            offset: 0,
-            metadata: String::new(),
-            commit_timestamp: 0,
-        }
+        Self { offset: 0, metadata: String::new(), commit_timestamp: 0 }
     }
 }
 
 impl LegacyOffsetCommitValue {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            offset: r.i64()?,
-            metadata: r.string(false)?,
-            commit_timestamp: r.i64()?,
-        };
+        let m = Self { offset: r.i64()?, metadata: r.string(false)?, commit_timestamp: r.i64()? };
         Ok(m)
     }
 

@@ -20,10 +20,7 @@ pub struct ListGroupsRequest {
 
 impl Default for ListGroupsRequest {
     fn default() -> Self {
-        Self {
-            states_filter: Vec::new(),
-            types_filter: Vec::new(),
-        }
+        Self { states_filter: Vec::new(), types_filter: Vec::new() }
     }
 }
 
@@ -31,16 +28,8 @@ impl ListGroupsRequest {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let m = Self {
-            states_filter: if v >= 4 {
-                r.array(flex, 1, |r| r.string(flex))?
-            } else {
-                Vec::new()
-            },
-            types_filter: if v == 5 {
-                r.array(flex, 1, |r| r.string(flex))?
-            } else {
-                Vec::new()
-            },
+            states_filter: if v >= 4 { r.array(flex, 1, |r| r.string(flex))? } else { Vec::new() },
+            types_filter: if v == 5 { r.array(flex, 1, |r| r.string(flex))? } else { Vec::new() },
         };
         if flex {
             r.skip_tags()?;

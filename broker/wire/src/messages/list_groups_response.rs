@@ -20,11 +20,7 @@ pub struct ListGroupsResponse {
 
 impl Default for ListGroupsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            groups: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, error_code: 0, groups: Vec::new() }
     }
 }
 
@@ -86,16 +82,8 @@ impl ListedGroup {
         let m = Self {
             group_id: r.string(flex)?,
             protocol_type: r.string(flex)?,
-            group_state: if v >= 4 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            group_type: if v == 5 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            group_state: if v >= 4 { r.string(flex)? } else { String::new() },
+            group_type: if v == 5 { r.string(flex)? } else { String::new() },
         };
         if flex {
             r.skip_tags()?;

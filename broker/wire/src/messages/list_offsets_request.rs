@@ -24,12 +24,7 @@ pub struct ListOffsetsRequest {
 
 impl Default for ListOffsetsRequest {
     fn default() -> Self {
-        Self {
-            replica_id: 0,
-            isolation_level: 0,
-            topics: Vec::new(),
-            timeout_ms: 0,
-        }
+        Self { replica_id: 0, isolation_level: 0, topics: Vec::new(), timeout_ms: 0 }
     }
 }
 
@@ -78,10 +73,7 @@ pub struct ListOffsetsTopic {
 
 impl Default for ListOffsetsTopic {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -122,11 +114,7 @@ pub struct ListOffsetsPartition {
 
 impl Default for ListOffsetsPartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            current_leader_epoch: -1,
-            timestamp: 0,
-        }
+        Self { partition_index: 0, current_leader_epoch: -1, timestamp: 0 }
     }
 }
 

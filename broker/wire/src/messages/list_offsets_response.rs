@@ -18,10 +18,7 @@ pub struct ListOffsetsResponse {
 
 impl Default for ListOffsetsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            topics: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, topics: Vec::new() }
     }
 }
 
@@ -62,10 +59,7 @@ pub struct ListOffsetsTopicResponse {
 
 impl Default for ListOffsetsTopicResponse {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -110,13 +104,7 @@ pub struct ListOffsetsPartitionResponse {
 
 impl Default for ListOffsetsPartitionResponse {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            timestamp: -1,
-            offset: -1,
-            leader_epoch: -1,
-        }
+        Self { partition_index: 0, error_code: 0, timestamp: -1, offset: -1, leader_epoch: -1 }
     }
 }
 

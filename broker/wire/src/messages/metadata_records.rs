@@ -32,7 +32,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::{Message, TypedRecord};
 
 /// Any record of the metadata log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum MetadataRecord {
     /// `AbortTransactionRecord`.
     AbortTransaction(AbortTransactionRecord),

@@ -63,11 +63,7 @@ impl MetadataRequest {
         if v >= 1 {
             w.nullable_array(flex, self.topics.as_deref(), |w, e| e.write(w, v))?;
         } else {
-            w.array(
-                flex,
-                required("Topics", v, self.topics.as_deref())?,
-                |w, e| e.write(w, v),
-            )?;
+            w.array(flex, required("Topics", v, self.topics.as_deref())?, |w, e| e.write(w, v))?;
         };
         if v >= 4 {
             w.bool(self.allow_auto_topic_creation);
@@ -110,10 +106,7 @@ pub struct MetadataRequestTopic {
 
 impl Default for MetadataRequestTopic {
     fn default() -> Self {
-        Self {
-            topic_id: Uuid::ZERO,
-            name: Some(String::new()),
-        }
+        Self { topic_id: Uuid::ZERO, name: Some(String::new()) }
     }
 }
 
@@ -122,11 +115,7 @@ impl MetadataRequestTopic {
         let flex = v >= 9;
         let m = Self {
             topic_id: if v >= 10 { r.uuid()? } else { Uuid::ZERO },
-            name: if v >= 10 {
-                r.nullable_string(flex)?
-            } else {
-                Some(r.string(flex)?)
-            },
+            name: if v >= 10 { r.nullable_string(flex)? } else { Some(r.string(flex)?) },
         };
         if flex {
             r.skip_tags()?;

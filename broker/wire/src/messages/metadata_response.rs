@@ -48,18 +48,10 @@ impl MetadataResponse {
         let m = Self {
             throttle_time_ms: if v >= 3 { r.i32()? } else { 0 },
             brokers: r.array(flex, 10, |r| MetadataResponseBroker::read(r, v))?,
-            cluster_id: if v >= 2 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            cluster_id: if v >= 2 { r.nullable_string(flex)? } else { None },
             controller_id: if v >= 1 { r.i32()? } else { -1 },
             topics: r.array(flex, 8, |r| MetadataResponseTopic::read(r, v))?,
-            cluster_authorized_operations: if (8..=10).contains(&v) {
-                r.i32()?
-            } else {
-                i32::MIN
-            },
+            cluster_authorized_operations: if (8..=10).contains(&v) { r.i32()? } else { i32::MIN },
             error_code: if v == 13 { r.i16()? } else { 0 },
         };
         if flex {
@@ -115,12 +107,7 @@ pub struct MetadataResponseBroker {
 
 impl Default for MetadataResponseBroker {
     fn default() -> Self {
-        Self {
-            node_id: 0,
-            host: String::new(),
-            port: 0,
-            rack: None,
-        }
+        Self { node_id: 0, host: String::new(), port: 0, rack: None }
     }
 }
 
@@ -131,11 +118,7 @@ impl MetadataResponseBroker {
             node_id: r.i32()?,
             host: r.string(flex)?,
             port: r.i32()?,
-            rack: if v >= 1 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            rack: if v >= 1 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;
@@ -193,11 +176,7 @@ impl MetadataResponseTopic {
         let flex = v >= 9;
         let m = Self {
             error_code: r.i16()?,
-            name: if v >= 12 {
-                r.nullable_string(flex)?
-            } else {
-                Some(r.string(flex)?)
-            },
+            name: if v >= 12 { r.nullable_string(flex)? } else { Some(r.string(flex)?) },
             topic_id: if v >= 10 { r.uuid()? } else { Uuid::ZERO },
             is_internal: if v >= 1 { r.bool()? } else { false },
             partitions: r.array(flex, 18, |r| MetadataResponsePartition::read(r, v))?,
@@ -227,11 +206,7 @@ impl MetadataResponseTopic {
         if v >= 8 {
             w.i32(self.topic_authorized_operations);
         } else {
-            w.absent(
-                "TopicAuthorizedOperations",
-                v,
-                self.topic_authorized_operations == i32::MIN,
-            )?;
+            w.absent("TopicAuthorizedOperations", v, self.topic_authorized_operations == i32::MIN)?;
         }
         if flex {
             w.unsigned_varint(0);
@@ -283,11 +258,7 @@ impl MetadataResponsePartition {
             leader_epoch: if v >= 7 { r.i32()? } else { -1 },
             replica_nodes: r.array(flex, 4, Reader::i32)?,
             isr_nodes: r.array(flex, 4, Reader::i32)?,
-            offline_replicas: if v >= 5 {
-                r.array(flex, 4, Reader::i32)?
-            } else {
-                Vec::new()
-            },
+            offline_replicas: if v >= 5 { r.array(flex, 4, Reader::i32)? } else { Vec::new() },
         };
         if flex {
             r.skip_tags()?;

@@ -47,11 +47,7 @@ impl OffsetCommitRequest {
             group_id: r.string(flex)?,
             generation_id_or_member_epoch: r.i32()?,
             member_id: r.string(flex)?,
-            group_instance_id: if v >= 7 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_instance_id: if v >= 7 { r.nullable_string(flex)? } else { None },
             retention_time_ms: if v <= 4 { r.i64()? } else { -1 },
             topics: r.array(flex, 3, |r| OffsetCommitRequestTopic::read(r, v))?,
         };
@@ -95,11 +91,7 @@ pub struct OffsetCommitRequestTopic {
 
 impl Default for OffsetCommitRequestTopic {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            topic_id: Uuid::ZERO,
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), topic_id: Uuid::ZERO, partitions: Vec::new() }
     }
 }
 
@@ -107,11 +99,7 @@ impl OffsetCommitRequestTopic {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let m = Self {
-            name: if v <= 9 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if v <= 9 { r.string(flex)? } else { String::new() },
             topic_id: if v == 10 { r.uuid()? } else { Uuid::ZERO },
             partitions: r.array(flex, 14, |r| OffsetCommitRequestPartition::read(r, v))?,
         };

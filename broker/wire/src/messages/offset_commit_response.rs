@@ -19,10 +19,7 @@ pub struct OffsetCommitResponse {
 
 impl Default for OffsetCommitResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            topics: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, topics: Vec::new() }
     }
 }
 
@@ -65,11 +62,7 @@ pub struct OffsetCommitResponseTopic {
 
 impl Default for OffsetCommitResponseTopic {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            topic_id: Uuid::ZERO,
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), topic_id: Uuid::ZERO, partitions: Vec::new() }
     }
 }
 
@@ -77,11 +70,7 @@ impl OffsetCommitResponseTopic {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let m = Self {
-            name: if v <= 9 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if v <= 9 { r.string(flex)? } else { String::new() },
             topic_id: if v == 10 { r.uuid()? } else { Uuid::ZERO },
             partitions: r.array(flex, 6, |r| OffsetCommitResponsePartition::read(r, v))?,
         };
@@ -118,20 +107,14 @@ pub struct OffsetCommitResponsePartition {
 
 impl Default for OffsetCommitResponsePartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-        }
+        Self { partition_index: 0, error_code: 0 }
     }
 }
 
 impl OffsetCommitResponsePartition {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
-        let m = Self {
-            partition_index: r.i32()?,
-            error_code: r.i16()?,
-        };
+        let m = Self { partition_index: r.i32()?, error_code: r.i16()? };
         if flex {
             r.skip_tags()?;
         }

@@ -39,11 +39,7 @@ impl OffsetFetchRequest {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let m = Self {
-            group_id: if v <= 7 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            group_id: if v <= 7 { r.string(flex)? } else { String::new() },
             topics: if v <= 7 {
                 if v >= 2 {
                     r.nullable_array(flex, 1, |r| OffsetFetchRequestTopic::read(r, v))?
@@ -77,11 +73,9 @@ impl OffsetFetchRequest {
             if v >= 2 {
                 w.nullable_array(flex, self.topics.as_deref(), |w, e| e.write(w, v))?;
             } else {
-                w.array(
-                    flex,
-                    required("Topics", v, self.topics.as_deref())?,
-                    |w, e| e.write(w, v),
-                )?;
+                w.array(flex, required("Topics", v, self.topics.as_deref())?, |w, e| {
+                    e.write(w, v)
+                })?;
             };
         } else {
             w.absent("Topics", v, self.topics.as_ref().is_some_and(Vec::is_empty))?;
@@ -114,10 +108,7 @@ pub struct OffsetFetchRequestTopic {
 
 impl Default for OffsetFetchRequestTopic {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            partition_indexes: Vec::new(),
-        }
+        Self { name: String::new(), partition_indexes: Vec::new() }
     }
 }
 
@@ -125,16 +116,8 @@ impl OffsetFetchRequestTopic {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let m = Self {
-            name: if v <= 7 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            partition_indexes: if v <= 7 {
-                r.array(flex, 4, Reader::i32)?
-            } else {
-                Vec::new()
-            },
+            name: if v <= 7 { r.string(flex)? } else { String::new() },
+            partition_indexes: if v <= 7 { r.array(flex, 4, Reader::i32)? } else { Vec::new() },
         };
         if flex {
             r.skip_tags()?;
@@ -192,16 +175,8 @@ impl OffsetFetchRequestGroup {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let m = Self {
-            group_id: if v >= 8 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
-            member_id: if v >= 9 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_id: if v >= 8 { r.string(flex)? } else { String::new() },
+            member_id: if v >= 9 { r.nullable_string(flex)? } else { None },
             member_epoch: if v >= 9 { r.i32()? } else { -1 },
             topics: if v >= 8 {
                 r.nullable_array(flex, 1, |r| OffsetFetchRequestTopics::read(r, v))?
@@ -253,11 +228,7 @@ pub struct OffsetFetchRequestTopics {
 
 impl Default for OffsetFetchRequestTopics {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            topic_id: Uuid::ZERO,
-            partition_indexes: Vec::new(),
-        }
+        Self { name: String::new(), topic_id: Uuid::ZERO, partition_indexes: Vec::new() }
     }
 }
 
@@ -265,17 +236,9 @@ impl OffsetFetchRequestTopics {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let m = Self {
-            name: if (8..=9).contains(&v) {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if (8..=9).contains(&v) { r.string(flex)? } else { String::new() },
             topic_id: if v == 10 { r.uuid()? } else { Uuid::ZERO },
-            partition_indexes: if v >= 8 {
-                r.array(flex, 4, Reader::i32)?
-            } else {
-                Vec::new()
-            },
+            partition_indexes: if v >= 8 { r.array(flex, 4, Reader::i32)? } else { Vec::new() },
         };
         if flex {
             r.skip_tags()?;

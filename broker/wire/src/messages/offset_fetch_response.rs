@@ -23,12 +23,7 @@ pub struct OffsetFetchResponse {
 
 impl Default for OffsetFetchResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            topics: Vec::new(),
-            error_code: 0,
-            groups: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, topics: Vec::new(), error_code: 0, groups: Vec::new() }
     }
 }
 
@@ -91,10 +86,7 @@ pub struct OffsetFetchResponseTopic {
 
 impl Default for OffsetFetchResponseTopic {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -102,11 +94,7 @@ impl OffsetFetchResponseTopic {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let m = Self {
-            name: if v <= 7 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if v <= 7 { r.string(flex)? } else { String::new() },
             partitions: if v <= 7 {
                 r.array(flex, 1, |r| OffsetFetchResponsePartition::read(r, v))?
             } else {
@@ -172,11 +160,7 @@ impl OffsetFetchResponsePartition {
             partition_index: if v <= 7 { r.i32()? } else { 0 },
             committed_offset: if v <= 7 { r.i64()? } else { 0 },
             committed_leader_epoch: if (5..=7).contains(&v) { r.i32()? } else { -1 },
-            metadata: if v <= 7 {
-                r.nullable_string(flex)?
-            } else {
-                Some(String::new())
-            },
+            metadata: if v <= 7 { r.nullable_string(flex)? } else { Some(String::new()) },
             error_code: if v <= 7 { r.i16()? } else { 0 },
         };
         if flex {
@@ -203,11 +187,7 @@ impl OffsetFetchResponsePartition {
         if v <= 7 {
             w.nullable_string(flex, self.metadata.as_deref())?;
         } else {
-            w.absent(
-                "Metadata",
-                v,
-                self.metadata.as_ref().is_some_and(String::is_empty),
-            )?;
+            w.absent("Metadata", v, self.metadata.as_ref().is_some_and(String::is_empty))?;
         }
         if v <= 7 {
             w.i16(self.error_code);
@@ -234,11 +214,7 @@ pub struct OffsetFetchResponseGroup {
 
 impl Default for OffsetFetchResponseGroup {
     fn default() -> Self {
-        Self {
-            group_id: String::new(),
-            topics: Vec::new(),
-            error_code: 0,
-        }
+        Self { group_id: String::new(), topics: Vec::new(), error_code: 0 }
     }
 }
 
@@ -246,11 +222,7 @@ impl OffsetFetchResponseGroup {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let m = Self {
-            group_id: if v >= 8 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            group_id: if v >= 8 { r.string(flex)? } else { String::new() },
             topics: if v >= 8 {
                 r.array(flex, 1, |r| OffsetFetchResponseTopics::read(r, v))?
             } else {
@@ -301,11 +273,7 @@ pub struct OffsetFetchResponseTopics {
 
 impl Default for OffsetFetchResponseTopics {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            topic_id: Uuid::ZERO,
-            partitions: Vec::new(),
-        }
+        Self { name: String::new(), topic_id: Uuid::ZERO, partitions: Vec::new() }
     }
 }
 
@@ -313,11 +281,7 @@ impl OffsetFetchResponseTopics {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let m = Self {
-            name: if (8..=9).contains(&v) {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if (8..=9).contains(&v) { r.string(flex)? } else { String::new() },
             topic_id: if v == 10 { r.uuid()? } else { Uuid::ZERO },
             partitions: if v >= 8 {
                 r.array(flex, 1, |r| OffsetFetchResponsePartitions::read(r, v))?
@@ -385,11 +349,7 @@ impl OffsetFetchResponsePartitions {
             partition_index: if v >= 8 { r.i32()? } else { 0 },
             committed_offset: if v >= 8 { r.i64()? } else { 0 },
             committed_leader_epoch: if v >= 8 { r.i32()? } else { -1 },
-            metadata: if v >= 8 {
-                r.nullable_string(flex)?
-            } else {
-                Some(String::new())
-            },
+            metadata: if v >= 8 { r.nullable_string(flex)? } else { Some(String::new()) },
             error_code: if v >= 8 { r.i16()? } else { 0 },
         };
         if flex {
@@ -416,11 +376,7 @@ impl OffsetFetchResponsePartitions {
         if v >= 8 {
             w.nullable_string(flex, self.metadata.as_deref())?;
         } else {
-            w.absent(
-                "Metadata",
-                v,
-                self.metadata.as_ref().is_some_and(String::is_empty),
-            )?;
+            w.absent("Metadata", v, self.metadata.as_ref().is_some_and(String::is_empty))?;
         }
         if v >= 8 {
             w.i16(self.error_code);

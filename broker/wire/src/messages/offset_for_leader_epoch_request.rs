@@ -20,10 +20,7 @@ pub struct OffsetForLeaderEpochRequest {
 
 impl Default for OffsetForLeaderEpochRequest {
     fn default() -> Self {
-        Self {
-            replica_id: -2,
-            topics: Vec::new(),
-        }
+        Self { replica_id: -2, topics: Vec::new() }
     }
 }
 
@@ -64,10 +61,7 @@ pub struct OffsetForLeaderTopic {
 
 impl Default for OffsetForLeaderTopic {
     fn default() -> Self {
-        Self {
-            topic: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { topic: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -108,22 +102,15 @@ pub struct OffsetForLeaderPartition {
 
 impl Default for OffsetForLeaderPartition {
     fn default() -> Self {
-        Self {
-            partition: 0,
-            current_leader_epoch: -1,
-            leader_epoch: 0,
-        }
+        Self { partition: 0, current_leader_epoch: -1, leader_epoch: 0 }
     }
 }
 
 impl OffsetForLeaderPartition {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v == 4;
-        let m = Self {
-            partition: r.i32()?,
-            current_leader_epoch: r.i32()?,
-            leader_epoch: r.i32()?,
-        };
+        let m =
+            Self { partition: r.i32()?, current_leader_epoch: r.i32()?, leader_epoch: r.i32()? };
         if flex {
             r.skip_tags()?;
         }

@@ -18,10 +18,7 @@ pub struct OffsetForLeaderEpochResponse {
 
 impl Default for OffsetForLeaderEpochResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            topics: Vec::new(),
-        }
+        Self { throttle_time_ms: 0, topics: Vec::new() }
     }
 }
 
@@ -60,10 +57,7 @@ pub struct OffsetForLeaderTopicResult {
 
 impl Default for OffsetForLeaderTopicResult {
     fn default() -> Self {
-        Self {
-            topic: String::new(),
-            partitions: Vec::new(),
-        }
+        Self { topic: String::new(), partitions: Vec::new() }
     }
 }
 
@@ -106,12 +100,7 @@ pub struct EpochEndOffset {
 
 impl Default for EpochEndOffset {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            partition: 0,
-            leader_epoch: -1,
-            end_offset: -1,
-        }
+        Self { error_code: 0, partition: 0, leader_epoch: -1, end_offset: -1 }
     }
 }
 

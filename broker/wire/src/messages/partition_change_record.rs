@@ -96,11 +96,7 @@ impl PartitionChangeRecord {
             w.absent("Directories", v, self.directories.is_none())?;
         }
         if !(v == 2) {
-            w.absent(
-                "EligibleLeaderReplicas",
-                v,
-                self.eligible_leader_replicas.is_none(),
-            )?;
+            w.absent("EligibleLeaderReplicas", v, self.eligible_leader_replicas.is_none())?;
         }
         if !(v == 2) {
             w.absent("LastKnownElr", v, self.last_known_elr.is_none())?;

@@ -73,11 +73,7 @@ impl PartitionRecord {
             leader_recovery_state: 0,
             leader_epoch: r.i32()?,
             partition_epoch: r.i32()?,
-            directories: if v >= 1 {
-                r.array(true, 16, Reader::uuid)?
-            } else {
-                Vec::new()
-            },
+            directories: if v >= 1 { r.array(true, 16, Reader::uuid)? } else { Vec::new() },
             eligible_leader_replicas: None,
             last_known_elr: None,
         };
@@ -126,11 +122,7 @@ impl PartitionRecord {
             w.absent("Directories", v, self.directories.is_empty())?;
         }
         if !(v == 2) {
-            w.absent(
-                "EligibleLeaderReplicas",
-                v,
-                self.eligible_leader_replicas.is_none(),
-            )?;
+            w.absent("EligibleLeaderReplicas", v, self.eligible_leader_replicas.is_none())?;
         }
         if !(v == 2) {
             w.absent("LastKnownElr", v, self.last_known_elr.is_none())?;

@@ -26,12 +26,7 @@ pub struct ProduceRequest {
 
 impl Default for ProduceRequest {
     fn default() -> Self {
-        Self {
-            transactional_id: None,
-            acks: 0,
-            timeout_ms: 0,
-            topic_data: Vec::new(),
-        }
+        Self { transactional_id: None, acks: 0, timeout_ms: 0, topic_data: Vec::new() }
     }
 }
 
@@ -76,11 +71,7 @@ pub struct TopicProduceData {
 
 impl Default for TopicProduceData {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            topic_id: Uuid::ZERO,
-            partition_data: Vec::new(),
-        }
+        Self { name: String::new(), topic_id: Uuid::ZERO, partition_data: Vec::new() }
     }
 }
 
@@ -88,11 +79,7 @@ impl TopicProduceData {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let m = Self {
-            name: if v <= 12 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if v <= 12 { r.string(flex)? } else { String::new() },
             topic_id: if v == 13 { r.uuid()? } else { Uuid::ZERO },
             partition_data: r.array(flex, 6, |r| PartitionProduceData::read(r, v))?,
         };
@@ -129,20 +116,14 @@ pub struct PartitionProduceData {
 
 impl Default for PartitionProduceData {
     fn default() -> Self {
-        Self {
-            index: 0,
-            records: None,
-        }
+        Self { index: 0, records: None }
     }
 }
 
 impl PartitionProduceData {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
-        let m = Self {
-            index: r.i32()?,
-            records: r.nullable_bytes(flex)?,
-        };
+        let m = Self { index: r.i32()?, records: r.nullable_bytes(flex)? };
         if flex {
             r.skip_tags()?;
         }

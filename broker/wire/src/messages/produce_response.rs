@@ -21,11 +21,7 @@ pub struct ProduceResponse {
 
 impl Default for ProduceResponse {
     fn default() -> Self {
-        Self {
-            responses: Vec::new(),
-            throttle_time_ms: 0,
-            node_endpoints: Vec::new(),
-        }
+        Self { responses: Vec::new(), throttle_time_ms: 0, node_endpoints: Vec::new() }
     }
 }
 
@@ -62,9 +58,7 @@ impl ProduceResponse {
             let has_node_endpoints = v >= 10 && !self.node_endpoints.is_empty();
             w.unsigned_varint(u32::from(has_node_endpoints));
             if has_node_endpoints {
-                w.tag(0, |w| {
-                    w.array(flex, &self.node_endpoints, |w, e| e.write(w, v))
-                })?;
+                w.tag(0, |w| w.array(flex, &self.node_endpoints, |w, e| e.write(w, v)))?;
             }
         }
         Ok(())
@@ -84,11 +78,7 @@ pub struct TopicProduceResponse {
 
 impl Default for TopicProduceResponse {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            topic_id: Uuid::ZERO,
-            partition_responses: Vec::new(),
-        }
+        Self { name: String::new(), topic_id: Uuid::ZERO, partition_responses: Vec::new() }
     }
 }
 
@@ -96,11 +86,7 @@ impl TopicProduceResponse {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let m = Self {
-            name: if v <= 12 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            name: if v <= 12 { r.string(flex)? } else { String::new() },
             topic_id: if v == 13 { r.uuid()? } else { Uuid::ZERO },
             partition_responses: r.array(flex, 22, |r| PartitionProduceResponse::read(r, v))?,
         };
@@ -176,11 +162,7 @@ impl PartitionProduceResponse {
             } else {
                 Vec::new()
             },
-            error_message: if v >= 8 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            error_message: if v >= 8 { r.nullable_string(flex)? } else { None },
             current_leader: LeaderIdAndEpoch::default(),
         };
         if flex {
@@ -211,11 +193,7 @@ impl PartitionProduceResponse {
             w.nullable_string(flex, self.error_message.as_deref())?;
         }
         if !(v >= 10) {
-            w.absent(
-                "CurrentLeader",
-                v,
-                self.current_leader == LeaderIdAndEpoch::default(),
-            )?;
+            w.absent("CurrentLeader", v, self.current_leader == LeaderIdAndEpoch::default())?;
         }
         if flex {
             let has_current_leader = v >= 10 && self.current_leader != LeaderIdAndEpoch::default();
@@ -239,10 +217,7 @@ pub struct BatchIndexAndErrorMessage {
 
 impl Default for BatchIndexAndErrorMessage {
     fn default() -> Self {
-        Self {
-            batch_index: 0,
-            batch_index_error_message: None,
-        }
+        Self { batch_index: 0, batch_index_error_message: None }
     }
 }
 
@@ -251,11 +226,7 @@ impl BatchIndexAndErrorMessage {
         let flex = v >= 9;
         let m = Self {
             batch_index: if v >= 8 { r.i32()? } else { 0 },
-            batch_index_error_message: if v >= 8 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            batch_index_error_message: if v >= 8 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;
@@ -273,11 +244,7 @@ impl BatchIndexAndErrorMessage {
         if v >= 8 {
             w.nullable_string(flex, self.batch_index_error_message.as_deref())?;
         } else {
-            w.absent(
-                "BatchIndexErrorMessage",
-                v,
-                self.batch_index_error_message.is_none(),
-            )?;
+            w.absent("BatchIndexErrorMessage", v, self.batch_index_error_message.is_none())?;
         }
         if flex {
             w.unsigned_varint(0);
@@ -297,10 +264,7 @@ pub struct LeaderIdAndEpoch {
 
 impl Default for LeaderIdAndEpoch {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-        }
+        Self { leader_id: -1, leader_epoch: -1 }
     }
 }
 
@@ -351,12 +315,7 @@ pub struct NodeEndpoint {
 
 impl Default for NodeEndpoint {
     fn default() -> Self {
-        Self {
-            node_id: 0,
-            host: String::new(),
-            port: 0,
-            rack: None,
-        }
+        Self { node_id: 0, host: String::new(), port: 0, rack: None }
     }
 }
 
@@ -365,17 +324,9 @@ impl NodeEndpoint {
         let flex = v >= 9;
         let m = Self {
             node_id: if v >= 10 { r.i32()? } else { 0 },
-            host: if v >= 10 {
-                r.string(flex)?
-            } else {
-                String::new()
-            },
+            host: if v >= 10 { r.string(flex)? } else { String::new() },
             port: if v >= 10 { r.i32()? } else { 0 },
-            rack: if v >= 10 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            rack: if v >= 10 { r.nullable_string(flex)? } else { None },
         };
         if flex {
             r.skip_tags()?;

@@ -21,21 +21,13 @@ pub struct ProducerIdsRecord {
 
 impl Default for ProducerIdsRecord {
     fn default() -> Self {
-        Self {
-            broker_id: 0,
-            broker_epoch: -1,
-            next_producer_id: 0,
-        }
+        Self { broker_id: 0, broker_epoch: -1, next_producer_id: 0 }
     }
 }
 
 impl ProducerIdsRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            broker_id: r.i32()?,
-            broker_epoch: r.i64()?,
-            next_producer_id: r.i64()?,
-        };
+        let m = Self { broker_id: r.i32()?, broker_epoch: r.i64()?, next_producer_id: r.i64()? };
         r.skip_tags()?;
         Ok(m)
     }

@@ -44,11 +44,7 @@ impl Default for QuorumStateData {
 impl QuorumStateData {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let m = Self {
-            cluster_id: if v == 0 {
-                r.string(true)?
-            } else {
-                String::new()
-            },
+            cluster_id: if v == 0 { r.string(true)? } else { String::new() },
             leader_id: r.i32()?,
             leader_epoch: r.i32()?,
             voted_id: r.i32()?,
@@ -86,11 +82,7 @@ impl QuorumStateData {
         if v == 0 {
             w.nullable_array(true, self.current_voters.as_deref(), |w, e| e.write(w, v))?;
         } else {
-            w.absent(
-                "CurrentVoters",
-                v,
-                self.current_voters.as_ref().is_some_and(Vec::is_empty),
-            )?;
+            w.absent("CurrentVoters", v, self.current_voters.as_ref().is_some_and(Vec::is_empty))?;
         }
         w.unsigned_varint(0);
         Ok(())
@@ -112,9 +104,7 @@ impl Default for Voter {
 
 impl Voter {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            voter_id: if v == 0 { r.i32()? } else { 0 },
-        };
+        let m = Self { voter_id: if v == 0 { r.i32()? } else { 0 } };
         r.skip_tags()?;
         Ok(m)
     }

@@ -142,12 +142,7 @@ pub struct BrokerEndpoint {
 
 impl Default for BrokerEndpoint {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            host: String::new(),
-            port: 0,
-            security_protocol: 0,
-        }
+        Self { name: String::new(), host: String::new(), port: 0, security_protocol: 0 }
     }
 }
 
@@ -186,11 +181,7 @@ pub struct BrokerFeature {
 
 impl Default for BrokerFeature {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            min_supported_version: 0,
-            max_supported_version: 0,
-        }
+        Self { name: String::new(), min_supported_version: 0, max_supported_version: 0 }
     }
 }
 

@@ -75,12 +75,7 @@ pub struct ControllerEndpoint {
 
 impl Default for ControllerEndpoint {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            host: String::new(),
-            port: 0,
-            security_protocol: 0,
-        }
+        Self { name: String::new(), host: String::new(), port: 0, security_protocol: 0 }
     }
 }
 
@@ -119,11 +114,7 @@ pub struct ControllerFeature {
 
 impl Default for ControllerFeature {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            min_supported_version: 0,
-            max_supported_version: 0,
-        }
+        Self { name: String::new(), min_supported_version: 0, max_supported_version: 0 }
     }
 }
 

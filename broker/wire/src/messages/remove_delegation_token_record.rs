@@ -17,17 +17,13 @@ pub struct RemoveDelegationTokenRecord {
 
 impl Default for RemoveDelegationTokenRecord {
     fn default() -> Self {
-        Self {
-            token_id: String::new(),
-        }
+        Self { token_id: String::new() }
     }
 }
 
 impl RemoveDelegationTokenRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            token_id: r.string(true)?,
-        };
+        let m = Self { token_id: r.string(true)? };
         r.skip_tags()?;
         Ok(m)
     }

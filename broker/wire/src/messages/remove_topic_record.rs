@@ -18,17 +18,13 @@ pub struct RemoveTopicRecord {
 
 impl Default for RemoveTopicRecord {
     fn default() -> Self {
-        Self {
-            topic_id: Uuid::ZERO,
-        }
+        Self { topic_id: Uuid::ZERO }
     }
 }
 
 impl RemoveTopicRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            topic_id: r.uuid()?,
-        };
+        let m = Self { topic_id: r.uuid()? };
         r.skip_tags()?;
         Ok(m)
     }

@@ -19,19 +19,13 @@ pub struct RemoveUserScramCredentialRecord {
 
 impl Default for RemoveUserScramCredentialRecord {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            mechanism: 0,
-        }
+        Self { name: String::new(), mechanism: 0 }
     }
 }
 
 impl RemoveUserScramCredentialRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            name: r.string(true)?,
-            mechanism: r.i8()?,
-        };
+        let m = Self { name: r.string(true)?, mechanism: r.i8()? };
         r.skip_tags()?;
         Ok(m)
     }

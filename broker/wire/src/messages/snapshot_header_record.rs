@@ -18,19 +18,13 @@ pub struct SnapshotHeaderRecord {
 
 impl Default for SnapshotHeaderRecord {
     fn default() -> Self {
-        Self {
-            version: 0,
-            last_contained_log_timestamp: 0,
-        }
+        Self { version: 0, last_contained_log_timestamp: 0 }
     }
 }
 
 impl SnapshotHeaderRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            version: r.i16()?,
-            last_contained_log_timestamp: r.i64()?,
-        };
+        let m = Self { version: r.i16()?, last_contained_log_timestamp: r.i64()? };
         r.skip_tags()?;
         Ok(m)
     }

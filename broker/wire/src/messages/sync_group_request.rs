@@ -50,21 +50,9 @@ impl SyncGroupRequest {
             group_id: r.string(flex)?,
             generation_id: r.i32()?,
             member_id: r.string(flex)?,
-            group_instance_id: if v >= 3 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
-            protocol_type: if v == 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
-            protocol_name: if v == 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            group_instance_id: if v >= 3 { r.nullable_string(flex)? } else { None },
+            protocol_type: if v == 5 { r.nullable_string(flex)? } else { None },
+            protocol_name: if v == 5 { r.nullable_string(flex)? } else { None },
             assignments: r.array(flex, 3, |r| SyncGroupRequestAssignment::read(r, v))?,
         };
         if flex {
@@ -108,20 +96,14 @@ pub struct SyncGroupRequestAssignment {
 
 impl Default for SyncGroupRequestAssignment {
     fn default() -> Self {
-        Self {
-            member_id: String::new(),
-            assignment: Bytes::new(),
-        }
+        Self { member_id: String::new(), assignment: Bytes::new() }
     }
 }
 
 impl SyncGroupRequestAssignment {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
-        let m = Self {
-            member_id: r.string(flex)?,
-            assignment: r.bytes(flex)?,
-        };
+        let m = Self { member_id: r.string(flex)?, assignment: r.bytes(flex)? };
         if flex {
             r.skip_tags()?;
         }

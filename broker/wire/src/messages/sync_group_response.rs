@@ -41,16 +41,8 @@ impl SyncGroupResponse {
         let m = Self {
             throttle_time_ms: if v >= 1 { r.i32()? } else { 0 },
             error_code: r.i16()?,
-            protocol_type: if v == 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
-            protocol_name: if v == 5 {
-                r.nullable_string(flex)?
-            } else {
-                None
-            },
+            protocol_type: if v == 5 { r.nullable_string(flex)? } else { None },
+            protocol_name: if v == 5 { r.nullable_string(flex)? } else { None },
             assignment: r.bytes(flex)?,
         };
         if flex {

@@ -20,19 +20,13 @@ pub struct TopicRecord {
 
 impl Default for TopicRecord {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            topic_id: Uuid::ZERO,
-        }
+        Self { name: String::new(), topic_id: Uuid::ZERO }
     }
 }
 
 impl TopicRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            name: r.string(true)?,
-            topic_id: r.uuid()?,
-        };
+        let m = Self { name: r.string(true)?, topic_id: r.uuid()? };
         r.skip_tags()?;
         Ok(m)
     }

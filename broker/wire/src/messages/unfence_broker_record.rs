@@ -25,10 +25,7 @@ impl Default for UnfenceBrokerRecord {
 
 impl UnfenceBrokerRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            id: r.i32()?,
-            epoch: r.i64()?,
-        };
+        let m = Self { id: r.i32()?, epoch: r.i64()? };
         r.skip_tags()?;
         Ok(m)
     }

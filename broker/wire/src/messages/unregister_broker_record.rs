@@ -19,19 +19,13 @@ pub struct UnregisterBrokerRecord {
 
 impl Default for UnregisterBrokerRecord {
     fn default() -> Self {
-        Self {
-            broker_id: 0,
-            broker_epoch: 0,
-        }
+        Self { broker_id: 0, broker_epoch: 0 }
     }
 }
 
 impl UnregisterBrokerRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            broker_id: r.i32()?,
-            broker_epoch: r.i64()?,
-        };
+        let m = Self { broker_id: r.i32()?, broker_epoch: r.i64()? };
         r.skip_tags()?;
         Ok(m)
     }

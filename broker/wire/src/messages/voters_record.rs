@@ -19,19 +19,13 @@ pub struct VotersRecord {
 
 impl Default for VotersRecord {
     fn default() -> Self {
-        Self {
-            version: 0,
-            voters: Vec::new(),
-        }
+        Self { version: 0, voters: Vec::new() }
     }
 }
 
 impl VotersRecord {
     fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            version: r.i16()?,
-            voters: r.array(true, 27, |r| Voter::read(r, v))?,
-        };
+        let m = Self { version: r.i16()?, voters: r.array(true, 27, |r| Voter::read(r, v))? };
         r.skip_tags()?;
         Ok(m)
     }
@@ -103,21 +97,13 @@ pub struct Endpoint {
 
 impl Default for Endpoint {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            host: String::new(),
-            port: 0,
-        }
+        Self { name: String::new(), host: String::new(), port: 0 }
     }
 }
 
 impl Endpoint {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            name: r.string(true)?,
-            host: r.string(true)?,
-            port: r.u16()?,
-        };
+        let m = Self { name: r.string(true)?, host: r.string(true)?, port: r.u16()? };
         r.skip_tags()?;
         Ok(m)
     }
@@ -142,19 +128,13 @@ pub struct KRaftVersionFeature {
 
 impl Default for KRaftVersionFeature {
     fn default() -> Self {
-        Self {
-            min_supported_version: 0,
-            max_supported_version: 0,
-        }
+        Self { min_supported_version: 0, max_supported_version: 0 }
     }
 }
 
 impl KRaftVersionFeature {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            min_supported_version: r.i16()?,
-            max_supported_version: r.i16()?,
-        };
+        let m = Self { min_supported_version: r.i16()?, max_supported_version: r.i16()? };
         r.skip_tags()?;
         Ok(m)
     }

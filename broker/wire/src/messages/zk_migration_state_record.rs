@@ -17,17 +17,13 @@ pub struct ZkMigrationStateRecord {
 
 impl Default for ZkMigrationStateRecord {
     fn default() -> Self {
-        Self {
-            zk_migration_state: 0,
-        }
+        Self { zk_migration_state: 0 }
     }
 }
 
 impl ZkMigrationStateRecord {
     fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
-        let m = Self {
-            zk_migration_state: r.i8()?,
-        };
+        let m = Self { zk_migration_state: r.i8()? };
         r.skip_tags()?;
         Ok(m)
     }

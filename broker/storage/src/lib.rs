@@ -1,6 +1,8 @@
 //! One log directory and the logs in it.
 #![forbid(unsafe_code)]
 
+pub mod checkpoints;
+pub mod directory;
 pub mod disk;
 
 pub mod config;

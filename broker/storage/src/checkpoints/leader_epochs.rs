@@ -1,0 +1,53 @@
+//! `leader-epoch-checkpoint` of a partition: which leader epoch began at which offset.
+
+use std::path::Path;
+
+use wire::ids::{LeaderEpoch, Offset};
+
+use super::{CHECKPOINT_BYTES_MAX, CheckpointError, decode_counted, encode_counted, load};
+use crate::disk::{Disk, DiskError, write_file_atomically};
+
+/// The file's name in a partition's directory.
+pub const FILE: &str = "leader-epoch-checkpoint";
+
+/// The file's bytes; entries are oldest first.
+pub fn encode(entries: &[(LeaderEpoch, Offset)]) -> Vec<u8> {
+    encode_counted(entries.iter().map(|(epoch, start)| format!("{epoch} {start}")))
+}
+
+/// Reads the file's bytes; `file` is for the messages. Epochs and offsets must grow.
+pub fn decode(file: &Path, bytes: &[u8]) -> Result<Vec<(LeaderEpoch, Offset)>, CheckpointError> {
+    let mut entries: Vec<(LeaderEpoch, Offset)> = Vec::new();
+    decode_counted(file, bytes, |lines, line| {
+        let Some((epoch, start)) = line.split_once(' ') else {
+            return Err(lines.bad("expected epoch and start offset"));
+        };
+        let entry = (LeaderEpoch(lines.number(epoch)?), Offset(lines.number(start)?));
+        if entries.last().is_some_and(|last| entry.0 <= last.0 || entry.1 < last.1) {
+            return Err(lines.bad("epochs must grow, and offsets must not shrink"));
+        }
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+/// Reads the file of a partition; None when there is none.
+pub fn read(
+    disk: &dyn Disk,
+    file: &Path,
+) -> Result<Option<Vec<(LeaderEpoch, Offset)>>, CheckpointError> {
+    match load(disk, file, CHECKPOINT_BYTES_MAX)? {
+        Some(bytes) => decode(file, &bytes).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Replaces the file.
+pub fn write(
+    disk: &dyn Disk,
+    file: &Path,
+    entries: &[(LeaderEpoch, Offset)],
+) -> Result<(), DiskError> {
+    write_file_atomically(disk, file, &encode(entries))
+}

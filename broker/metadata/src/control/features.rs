@@ -1,0 +1,33 @@
+//! The first records of a cluster.
+
+use wire::messages::config_record::ConfigRecord;
+use wire::messages::feature_level_record::FeatureLevelRecord;
+
+use crate::features::{METADATA_VERSION, METADATA_VERSION_FEATURE};
+use crate::image::{CLUSTER_ID_KEY, Image, ResourceKind};
+use crate::records::MetadataRecord;
+
+/// What the first leader of a cluster writes: the metadata version and the cluster's id. Nothing
+/// when the log says both already.
+///
+/// `group.version` and `transaction.version` begin at level 0, which the log says by silence.
+pub fn bootstrap(image: &Image, cluster_id: &str) -> Vec<MetadataRecord> {
+    let mut records = Vec::new();
+    if !image.is_bootstrapped() {
+        records.push(MetadataRecord::FeatureLevel(FeatureLevelRecord {
+            name: METADATA_VERSION_FEATURE.to_owned(),
+            feature_level: METADATA_VERSION,
+            ..Default::default()
+        }));
+    }
+    if image.cluster_id().is_none() {
+        records.push(MetadataRecord::Config(ConfigRecord {
+            resource_type: ResourceKind::Broker as i8,
+            resource_name: String::new(),
+            name: CLUSTER_ID_KEY.to_owned(),
+            value: Some(cluster_id.to_owned()),
+            ..Default::default()
+        }));
+    }
+    records
+}

@@ -1,0 +1,113 @@
+//! Decisions about the cluster's state.
+//!
+//! Each decision is a pure function of the image, the time, the settings and the randomness it is
+//! given: it yields the records to write and the answer to give once they are committed. Nothing
+//! here changes state; the image changes when the records are applied.
+
+pub mod brokers;
+pub mod configs;
+pub mod features;
+mod placement;
+pub mod producer_ids;
+pub mod topics;
+
+use wire::ErrorCode;
+use wire::ids::TopicId;
+
+use crate::image::Image;
+use crate::records::MetadataRecord;
+use crate::topic_config;
+
+/// The most partitions that one request may create; a batch of the metadata log is bounded.
+pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+
+/// What was decided: the records to write and, once they are committed, the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision<R> {
+    /// To be appended in one batch; empty when nothing changes.
+    pub records: Vec<MetadataRecord>,
+    /// The answer.
+    pub response: R,
+}
+
+/// Why a request, or one part of it, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The protocol's error.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+/// What the control plane takes from the configuration of the broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics_enable: bool,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_topic_num_partitions: i32,
+    /// `offsets.topic.replication.factor`.
+    pub offsets_topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub offsets_topic_segment_bytes: i32,
+    /// What holds for a topic that sets nothing.
+    pub topic_defaults: topic_config::Defaults,
+}
+
+/// What a decision is made from.
+pub struct Context<'a> {
+    /// The state, with everything decided so far.
+    pub image: &'a Image,
+    /// The configuration.
+    pub settings: &'a Settings,
+    /// Randomness: a fresh 128 bits at each call.
+    pub random: &'a mut dyn FnMut() -> u128,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl Settings {
+    /// Kafka's defaults, over topic defaults that were resolved against the broker's keys.
+    pub fn new(topic_defaults: topic_config::Defaults) -> Self {
+        Self {
+            num_partitions: 1,
+            default_replication_factor: 1,
+            delete_topic_enable: true,
+            auto_create_topics_enable: true,
+            offsets_topic_num_partitions: 50,
+            offsets_topic_replication_factor: 3,
+            offsets_topic_segment_bytes: 104_857_600,
+            topic_defaults,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// An id that no topic has and that nobody reserved.
+    fn new_topic_id(&mut self) -> TopicId {
+        loop {
+            let id = wire::ids::Uuid::from_random((self.random)());
+            // The ids below 100 stand for the metadata log and for what Kafka may yet reserve.
+            let reserved = u128::from_be_bytes(id.0) < 100;
+            if !reserved && self.image.topics.by_id(TopicId(id)).is_none() {
+                return TopicId(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

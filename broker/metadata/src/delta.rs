@@ -7,7 +7,7 @@ use wire::ids::{BrokerId, PartitionIndex, TopicId};
 
 use crate::features::{METADATA_VERSION, METADATA_VERSION_FEATURE, METADATA_VERSION_MIN};
 use crate::image::{Image, Partition, Resource, Topic};
-use crate::records::MetadataRecord;
+use wire::messages::metadata_records::MetadataRecord;
 
 /// What a batch of records touched, for those who act on changes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,6 +64,9 @@ pub enum ReplayError {
     /// A configuration for a kind of resource that this version does not know.
     #[error("metadata record configures a resource of unknown type {0}")]
     UnknownResource(i8),
+    /// A record that this version does not keep; starting would lose what it says.
+    #[error("metadata record of type {0} is not supported by this version")]
+    Unsupported(i16),
     /// The log is at a level that this version does not read.
     #[error(
         "metadata.version {0} is not supported: this version reads {METADATA_VERSION_MIN} to \
@@ -157,6 +160,7 @@ impl Image {
                 delta.producer_ids = true;
             }
             MetadataRecord::NoOp(_) => {}
+            other => return Err(ReplayError::Unsupported(other.record_type())),
         }
         Ok(())
     }

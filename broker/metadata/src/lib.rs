@@ -14,11 +14,10 @@ pub mod delta;
 pub mod features;
 pub mod image;
 pub mod pmap;
-pub mod records;
 pub mod snapshot;
 pub mod topic_config;
 pub mod topic_name;
 
 pub use delta::{Delta, ReplayError, TopicChange};
 pub use image::Image;
-pub use records::MetadataRecord;
+pub use wire::messages::metadata_records::MetadataRecord;

@@ -22,19 +22,13 @@ pub struct PMap<K, V> {
 
 impl<K, V> Clone for PMap<K, V> {
     fn clone(&self) -> Self {
-        Self {
-            chunks: Arc::clone(&self.chunks),
-            len: self.len,
-        }
+        Self { chunks: Arc::clone(&self.chunks), len: self.len }
     }
 }
 
 impl<K, V> Default for PMap<K, V> {
     fn default() -> Self {
-        Self {
-            chunks: Arc::new(Vec::new()),
-            len: 0,
-        }
+        Self { chunks: Arc::new(Vec::new()), len: 0 }
     }
 }
 
@@ -60,9 +54,7 @@ impl<K, V> PMap<K, V> {
 
     /// The entries in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.chunks
-            .iter()
-            .flat_map(|chunk| chunk.iter().map(|(key, value)| (key, value)))
+        self.chunks.iter().flat_map(|chunk| chunk.iter().map(|(key, value)| (key, value)))
     }
 
     /// The keys in order.
@@ -125,9 +117,7 @@ impl<K: Ord + Clone, V: Clone> PMap<K, V> {
         let chunks = Arc::make_mut(&mut self.chunks);
         let chunk = Arc::make_mut(chunks.get_mut(index)?);
         match chunk.binary_search_by(|(k, _)| k.cmp(&key)) {
-            Ok(at) => chunk
-                .get_mut(at)
-                .map(|entry| std::mem::replace(&mut entry.1, value)),
+            Ok(at) => chunk.get_mut(at).map(|entry| std::mem::replace(&mut entry.1, value)),
             Err(at) => {
                 chunk.insert(at, (key, value));
                 self.len += 1;
@@ -147,11 +137,7 @@ impl<K: Ord + Clone, V: Clone> PMap<K, V> {
         Q: Ord + ?Sized,
     {
         let index = self.chunk_of(key)?;
-        let at = self
-            .chunks
-            .get(index)?
-            .binary_search_by(|(k, _)| k.borrow().cmp(key))
-            .ok()?;
+        let at = self.chunks.get(index)?.binary_search_by(|(k, _)| k.borrow().cmp(key)).ok()?;
         let chunks = Arc::make_mut(&mut self.chunks);
         let chunk = Arc::make_mut(chunks.get_mut(index)?);
         let (_, value) = chunk.remove(at);
@@ -169,11 +155,7 @@ impl<K: Ord + Clone, V: Clone> PMap<K, V> {
         Q: Ord + ?Sized,
     {
         let index = self.chunk_of(key)?;
-        let at = self
-            .chunks
-            .get(index)?
-            .binary_search_by(|(k, _)| k.borrow().cmp(key))
-            .ok()?;
+        let at = self.chunks.get(index)?.binary_search_by(|(k, _)| k.borrow().cmp(key)).ok()?;
         let chunk = Arc::make_mut(Arc::make_mut(&mut self.chunks).get_mut(index)?);
         chunk.get_mut(at).map(|entry| change(&mut entry.1))
     }

@@ -7,7 +7,7 @@ use wire::messages::topic_record::TopicRecord;
 
 use crate::features::METADATA_VERSION_FEATURE;
 use crate::image::{Image, ProducerIds};
-use crate::records::MetadataRecord;
+use wire::messages::metadata_records::MetadataRecord;
 
 impl Image {
     /// The records that, applied to an empty image, make this one.

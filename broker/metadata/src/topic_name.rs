@@ -50,15 +50,11 @@ pub fn validate(name: &str) -> Result<(), NameError> {
         return Err(NameError::Dots);
     }
     if name.chars().count() > TOPIC_NAME_CHARS_MAX {
-        return Err(NameError::TooLong {
-            name: name.to_owned(),
-        });
+        return Err(NameError::TooLong { name: name.to_owned() });
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if !name.bytes().all(legal) {
-        return Err(NameError::IllegalCharacter {
-            name: name.to_owned(),
-        });
+        return Err(NameError::IllegalCharacter { name: name.to_owned() });
     }
     Ok(())
 }
@@ -84,26 +80,14 @@ mod tests {
 
     #[test]
     fn names() {
-        for good in [
-            "a",
-            "A.b_c-9",
-            &"x".repeat(249),
-            "...",
-            "__consumer_offsets",
-        ] {
+        for good in ["a", "A.b_c-9", &"x".repeat(249), "...", "__consumer_offsets"] {
             assert_eq!(validate(good), Ok(()), "{good}");
         }
         assert_eq!(validate(""), Err(NameError::Empty));
         assert_eq!(validate(".."), Err(NameError::Dots));
-        assert!(matches!(
-            validate(&"x".repeat(250)),
-            Err(NameError::TooLong { .. })
-        ));
+        assert!(matches!(validate(&"x".repeat(250)), Err(NameError::TooLong { .. })));
         for bad in ["a b", "a/b", "ä", "a\0", "a,b", "a:b"] {
-            assert!(
-                matches!(validate(bad), Err(NameError::IllegalCharacter { .. })),
-                "{bad}"
-            );
+            assert!(matches!(validate(bad), Err(NameError::IllegalCharacter { .. })), "{bad}");
         }
     }
 

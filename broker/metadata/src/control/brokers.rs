@@ -8,7 +8,7 @@ use wire::messages::partition_change_record::PartitionChangeRecord;
 use super::{Decision, Refusal};
 use crate::features::SUPPORTED;
 use crate::image::{Broker, Endpoint, Image, LEADER_UNCHANGED, NO_LEADER, SupportedFeature};
-use crate::records::MetadataRecord;
+use wire::messages::metadata_records::MetadataRecord;
 
 /// What the record of a registration change says for "unfence".
 const UNFENCE: i8 = -1;
@@ -52,8 +52,7 @@ pub fn register_broker(
     }
     if let Some(known) = image.brokers.get(registration.id) {
         if session_alive && known.incarnation != registration.incarnation {
-            let message =
-                format!("Another broker is registered with that broker id: {}", known.id);
+            let message = format!("Another broker is registered with that broker id: {}", known.id);
             return refuse(ErrorCode::DuplicateBrokerRegistration, message);
         }
     }
@@ -91,14 +90,13 @@ pub fn unfence_broker(image: &Image, id: BrokerId, epoch: i64) -> Decision<Resul
     if !broker.fenced {
         return Decision { records: Vec::new(), response: Ok(()) };
     }
-    let mut records = vec![MetadataRecord::BrokerRegistrationChange(
-        BrokerRegistrationChangeRecord {
+    let mut records =
+        vec![MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
             broker_id: id.0,
             broker_epoch: epoch,
             fenced: UNFENCE,
             ..Default::default()
-        },
-    )];
+        })];
     for topic in image.topics.iter() {
         for (index, partition) in topic.partitions.iter() {
             let orphan = partition.leader == NO_LEADER && partition.isr.contains(&id);

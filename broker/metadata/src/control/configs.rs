@@ -13,8 +13,8 @@ use wire::messages::incremental_alter_configs_response::{
 
 use super::{Context, Decision, Refusal};
 use crate::image::{Resource, ResourceKind};
-use crate::records::MetadataRecord;
 use crate::topic_config::{self, Kind};
+use wire::messages::metadata_records::MetadataRecord;
 
 /// Decides an IncrementalAlterConfigs request; each resource stands for itself.
 pub fn incremental_alter_configs(
@@ -81,9 +81,8 @@ fn alter_one(
         alter_key(ctx, &mut after, change.config_operation, &change.name, change.value.as_deref())?;
     }
     let pairs = after.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-    let invalid = |err: topic_config::ConfigError| {
-        Refusal::new(ErrorCode::InvalidConfig, err.to_string())
-    };
+    let invalid =
+        |err: topic_config::ConfigError| Refusal::new(ErrorCode::InvalidConfig, err.to_string());
     ctx.settings.topic_defaults.validate(pairs).map_err(invalid)?;
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let changed = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));

@@ -5,7 +5,7 @@ use wire::messages::feature_level_record::FeatureLevelRecord;
 
 use crate::features::{METADATA_VERSION, METADATA_VERSION_FEATURE};
 use crate::image::{CLUSTER_ID_KEY, Image, ResourceKind};
-use crate::records::MetadataRecord;
+use wire::messages::metadata_records::MetadataRecord;
 
 /// What the first leader of a cluster writes: the metadata version and the cluster's id. Nothing
 /// when the log says both already.

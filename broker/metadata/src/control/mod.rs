@@ -15,8 +15,8 @@ use wire::ErrorCode;
 use wire::ids::TopicId;
 
 use crate::image::Image;
-use crate::records::MetadataRecord;
 use crate::topic_config;
+use wire::messages::metadata_records::MetadataRecord;
 
 /// The most partitions that one request may create; a batch of the metadata log is bounded.
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
@@ -106,8 +106,3 @@ impl Context<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;

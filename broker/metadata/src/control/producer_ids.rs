@@ -6,7 +6,7 @@ use wire::messages::producer_ids_record::ProducerIdsRecord;
 
 use super::{Decision, Refusal, brokers};
 use crate::image::Image;
-use crate::records::MetadataRecord;
+use wire::messages::metadata_records::MetadataRecord;
 
 /// How many ids one block has.
 pub const PRODUCER_IDS_PER_BLOCK: i64 = 1000;

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use wire::ids::{BrokerId, Uuid};
 use wire::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
-use wire::messages::register_broker_record::{
-    BrokerEndpoint, BrokerFeature, RegisterBrokerRecord,
-};
+use wire::messages::register_broker_record::{BrokerEndpoint, BrokerFeature, RegisterBrokerRecord};
 
 use crate::pmap::PMap;
 

@@ -112,10 +112,7 @@ pub struct Resolved {
 
 /// The definition of a topic key.
 pub fn find(name: &str) -> Option<&'static Def> {
-    TABLE
-        .binary_search_by(|def| def.name.cmp(name))
-        .ok()
-        .and_then(|at| TABLE.get(at))
+    TABLE.binary_search_by(|def| def.name.cmp(name)).ok().and_then(|at| TABLE.get(at))
 }
 
 impl Def {
@@ -124,13 +121,9 @@ impl Def {
     /// # Errors
     /// Says what was expected instead.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
-        Value::parse(self.kind, text)
-            .and_then(|v| self.check.accept(&v).map(|()| v))
-            .map_err(|why| ConfigError::InvalidValue {
-                name: self.name,
-                value: text.to_owned(),
-                why,
-            })
+        Value::parse(self.kind, text).and_then(|v| self.check.accept(&v).map(|()| v)).map_err(
+            |why| ConfigError::InvalidValue { name: self.name, value: text.to_owned(), why },
+        )
     }
 }
 
@@ -152,15 +145,7 @@ impl Defaults {
                 None => (def.default.to_owned(), Source::Default),
             };
             let value = def.parse(&text)?;
-            values.insert(
-                def.name,
-                Effective {
-                    name: def.name,
-                    text,
-                    value,
-                    source,
-                },
-            );
+            values.insert(def.name, Effective { name: def.name, text, value, source });
         }
         Ok(Self { values })
     }
@@ -180,21 +165,12 @@ impl Defaults {
     ) -> Result<Resolved, ConfigError> {
         let mut values = self.values.clone();
         for (name, text) in overrides {
-            let def = find(name).ok_or_else(|| ConfigError::UnknownName {
-                name: name.to_owned(),
-            })?;
+            let def =
+                find(name).ok_or_else(|| ConfigError::UnknownName { name: name.to_owned() })?;
             let value = def.parse(text)?;
             let text = text.to_owned();
             let source = Source::Topic;
-            values.insert(
-                def.name,
-                Effective {
-                    name: def.name,
-                    text,
-                    value,
-                    source,
-                },
-            );
+            values.insert(def.name, Effective { name: def.name, text, value, source });
         }
         let resolved = Resolved { values };
         check::across(&resolved)?;
@@ -210,15 +186,7 @@ impl Defaults {
             let Ok(value) = def.parse(text) else { continue };
             let text = text.to_owned();
             let source = Source::Topic;
-            values.insert(
-                def.name,
-                Effective {
-                    name: def.name,
-                    text,
-                    value,
-                    source,
-                },
-            );
+            values.insert(def.name, Effective { name: def.name, text, value, source });
         }
         Resolved { values }
     }
@@ -236,11 +204,7 @@ impl Synonym {
         };
         let units: i64 = text.trim().parse().map_err(|_| why())?;
         // A negative number means "no limit" and has no unit.
-        let scaled = if units < 0 {
-            units
-        } else {
-            units.saturating_mul(self.factor)
-        };
+        let scaled = if units < 0 { units } else { units.saturating_mul(self.factor) };
         Ok(scaled.to_string())
     }
 }
@@ -283,10 +247,7 @@ impl Resolved {
 
     /// The value of a BOOLEAN key; `false` for a key that is not one.
     pub fn boolean(&self, name: &str) -> bool {
-        matches!(
-            self.values.get(name).map(|e| &e.value),
-            Some(Value::Boolean(true))
-        )
+        matches!(self.values.get(name).map(|e| &e.value), Some(Value::Boolean(true)))
     }
 
     /// The value of a STRING key; empty for a key that is not one.

@@ -99,10 +99,7 @@ pub static TABLE: &[Def] = &[
         kind: Kind::Long,
         default: "9223372036854775807",
         check: Check::AtLeast(0),
-        synonyms: &[
-            synonym("log.flush.interval.ms"),
-            synonym("log.flush.scheduler.interval.ms"),
-        ],
+        synonyms: &[synonym("log.flush.interval.ms"), synonym("log.flush.scheduler.interval.ms")],
         doc: "After how long the log is forced to disk.",
     },
     Def {
@@ -303,10 +300,7 @@ pub static TABLE: &[Def] = &[
         kind: Kind::Long,
         default: "0",
         check: Check::AtLeast(0),
-        synonyms: &[
-            synonym("log.roll.jitter.ms"),
-            scaled("log.roll.jitter.hours", HOUR_MS),
-        ],
+        synonyms: &[synonym("log.roll.jitter.ms"), scaled("log.roll.jitter.hours", HOUR_MS)],
         doc: "By how much at most segment.ms is shortened at random, so that partitions do \
               not roll at once.",
     },

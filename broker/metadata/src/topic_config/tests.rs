@@ -43,87 +43,35 @@ fn values_are_checked() {
         ("segment.bytes", "2147483648", "Not a number of type INT"),
         ("segment.bytes", "1048575", "Value must be at least 1048576"),
         ("compression.gzip.level", "0", "Value must be at least 1"),
-        (
-            "compression.lz4.level",
-            "18",
-            "Value must be no more than 17",
-        ),
-        (
-            "min.cleanable.dirty.ratio",
-            "1.5",
-            "Value must be no more than 1",
-        ),
-        (
-            "min.cleanable.dirty.ratio",
-            "NaN",
-            "Not a number of type DOUBLE",
-        ),
-        (
-            "preallocate",
-            "yes",
-            "Expected value to be either true or false",
-        ),
-        (
-            "message.timestamp.type",
-            "x",
-            "String must be one of: CreateTime, LogAppendTime",
-        ),
-        (
-            "cleanup.policy",
-            "drop",
-            "String must be one of: compact, delete",
-        ),
-        (
-            "cleanup.policy",
-            "delete,delete",
-            "The values must not be duplicated",
-        ),
+        ("compression.lz4.level", "18", "Value must be no more than 17"),
+        ("min.cleanable.dirty.ratio", "1.5", "Value must be no more than 1"),
+        ("min.cleanable.dirty.ratio", "NaN", "Not a number of type DOUBLE"),
+        ("preallocate", "yes", "Expected value to be either true or false"),
+        ("message.timestamp.type", "x", "String must be one of: CreateTime, LogAppendTime"),
+        ("cleanup.policy", "drop", "String must be one of: compact, delete"),
+        ("cleanup.policy", "delete,delete", "The values must not be duplicated"),
     ] {
         let err = check(name, value).unwrap_err().to_string();
-        assert_eq!(
-            err,
-            format!("Invalid value {value} for configuration {name}: {why}")
-        );
+        assert_eq!(err, format!("Invalid value {value} for configuration {name}: {why}"));
     }
-    assert_eq!(
-        check("nope", "1").unwrap_err().to_string(),
-        "Unknown topic config name: nope"
-    );
-    let both = [
-        ("min.compaction.lag.ms", "20"),
-        ("max.compaction.lag.ms", "10"),
-    ];
-    assert!(matches!(
-        defaults.validate(both),
-        Err(ConfigError::Conflict { .. })
-    ));
-    assert!(matches!(
-        check("remote.storage.enable", "true"),
-        Err(ConfigError::Conflict { .. })
-    ));
+    assert_eq!(check("nope", "1").unwrap_err().to_string(), "Unknown topic config name: nope");
+    let both = [("min.compaction.lag.ms", "20"), ("max.compaction.lag.ms", "10")];
+    assert!(matches!(defaults.validate(both), Err(ConfigError::Conflict { .. })));
+    assert!(matches!(check("remote.storage.enable", "true"), Err(ConfigError::Conflict { .. })));
 }
 
 #[test]
 fn synonyms_give_defaults_in_order_of_strength() {
     let set = |pairs: &'static [(&'static str, &'static str)]| {
         Defaults::from_broker(|key| {
-            pairs
-                .iter()
-                .find(|(k, _)| *k == key)
-                .map(|(_, v)| (*v).to_owned())
+            pairs.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned())
         })
     };
     let defaults = set(&[("log.retention.hours", "2"), ("log.retention.minutes", "7")]).unwrap();
     let retention = defaults.get("retention.ms").unwrap();
-    assert_eq!(
-        (retention.text.as_str(), retention.source),
-        ("420000", Source::StaticBroker)
-    );
+    assert_eq!((retention.text.as_str(), retention.source), ("420000", Source::StaticBroker));
     let unlimited = set(&[("log.retention.hours", "-1")]).unwrap();
-    assert_eq!(
-        unlimited.get("retention.ms").unwrap().value,
-        Value::Long(-1)
-    );
+    assert_eq!(unlimited.get("retention.ms").unwrap().value, Value::Long(-1));
     assert!(set(&[("log.segment.bytes", "5")]).is_err());
 
     let resolved = defaults.resolve([("retention.ms", "9"), ("gone.key", "x")]);

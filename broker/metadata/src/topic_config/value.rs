@@ -52,9 +52,9 @@ impl Value {
                 _ => Err(number("DOUBLE")),
             },
             Kind::List if text.is_empty() => Ok(Self::List(Vec::new())),
-            Kind::List => Ok(Self::List(
-                text.split(',').map(|item| item.trim().to_owned()).collect(),
-            )),
+            Kind::List => {
+                Ok(Self::List(text.split(',').map(|item| item.trim().to_owned()).collect()))
+            }
         }
     }
 }

@@ -15,9 +15,9 @@ use wire::messages::topic_record::TopicRecord;
 
 use super::super::{Context, Decision, PARTITIONS_PER_REQUEST_MAX, Refusal, placement};
 use crate::image::{Image, NO_LEADER, Partition, ResourceKind};
-use crate::records::MetadataRecord;
 use crate::topic_config::{Resolved, Source};
 use crate::topic_name;
+use wire::messages::metadata_records::MetadataRecord;
 
 /// Decides a CreateTopics request. Each topic stands for itself: one refused topic does not
 /// stop the others.
@@ -172,10 +172,7 @@ fn check_name(image: &Image, name: &str, taken: &BTreeMap<String, &str>) -> Resu
     Ok(())
 }
 
-fn check_configs(
-    ctx: &Context<'_>,
-    configs: &[CreatableTopicConfig],
-) -> Result<Resolved, Refusal> {
+fn check_configs(ctx: &Context<'_>, configs: &[CreatableTopicConfig]) -> Result<Resolved, Refusal> {
     let invalid = |message: String| Refusal::new(ErrorCode::InvalidConfig, message);
     let mut pairs = BTreeMap::new();
     for config in configs {
@@ -188,10 +185,7 @@ fn check_configs(
     ctx.settings.topic_defaults.validate(pairs).map_err(|err| invalid(err.to_string()))
 }
 
-fn automatic(
-    ctx: &mut Context<'_>,
-    topic: &CreatableTopic,
-) -> Result<Vec<Vec<BrokerId>>, Refusal> {
+fn automatic(ctx: &mut Context<'_>, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, Refusal> {
     let factor = match topic.replication_factor {
         -1 => ctx.settings.default_replication_factor,
         n if n < 1 => {
@@ -218,9 +212,8 @@ fn automatic(
 
 fn manual(image: &Image, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, Refusal> {
     let request = |what: &str| {
-        let message = format!(
-            "A manual partition assignment was specified, but {what} was not set to -1."
-        );
+        let message =
+            format!("A manual partition assignment was specified, but {what} was not set to -1.");
         Refusal::new(ErrorCode::InvalidRequest, message)
     };
     if topic.replication_factor != -1 {
@@ -229,8 +222,7 @@ fn manual(image: &Image, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, R
     if topic.num_partitions != -1 {
         return Err(request("numPartitions"));
     }
-    let invalid =
-        |message: String| Refusal::new(ErrorCode::InvalidReplicaAssignment, message);
+    let invalid = |message: String| Refusal::new(ErrorCode::InvalidReplicaAssignment, message);
     let mut by_index: BTreeMap<i32, &CreatableReplicaAssignment> = BTreeMap::new();
     let mut factor = None;
     for assignment in &topic.assignments {

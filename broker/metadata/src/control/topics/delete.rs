@@ -9,7 +9,7 @@ use wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsR
 use wire::messages::remove_topic_record::RemoveTopicRecord;
 
 use super::super::{Context, Decision, Refusal};
-use crate::records::MetadataRecord;
+use wire::messages::metadata_records::MetadataRecord;
 
 /// Decides a DeleteTopics request of any version (`topic_names` up to 5, `topics` from 6 on).
 pub fn delete_topics(
@@ -17,10 +17,7 @@ pub fn delete_topics(
     request: &DeleteTopicsRequest,
     version: i16,
 ) -> Decision<DeleteTopicsResponse> {
-    let named = |name: &String| DeleteTopicState {
-        name: Some(name.clone()),
-        ..Default::default()
-    };
+    let named = |name: &String| DeleteTopicState { name: Some(name.clone()), ..Default::default() };
     let wanted: Vec<DeleteTopicState> =
         request.topic_names.iter().map(named).chain(request.topics.iter().cloned()).collect();
     let mut gone = BTreeSet::new();
@@ -93,7 +90,9 @@ fn delete_one(
             refuse(ErrorCode::InvalidRequest, message)
         }
         Some(topic) => Ok((topic.id, topic.name.to_string())),
-        None if by_id => refuse(ErrorCode::UnknownTopicId, "This server does not host this topic ID."),
+        None if by_id => {
+            refuse(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")
+        }
         None => refuse(
             ErrorCode::UnknownTopicOrPartition,
             "This server does not host this topic-partition.",

@@ -154,16 +154,16 @@ impl Brokers {
         self.by_id.is_empty()
     }
 
-    pub(super) fn register(&mut self, record: &RegisterBrokerRecord) {
+    pub(crate) fn register(&mut self, record: &RegisterBrokerRecord) {
         let broker = Broker::from_record(record);
         self.by_id.insert(broker.id, Arc::new(broker));
     }
 
-    pub(super) fn unregister(&mut self, id: BrokerId) -> Option<Arc<Broker>> {
+    pub(crate) fn unregister(&mut self, id: BrokerId) -> Option<Arc<Broker>> {
         self.by_id.remove(&id)
     }
 
-    pub(super) fn change(&mut self, record: &BrokerRegistrationChangeRecord) -> Option<()> {
+    pub(crate) fn change(&mut self, record: &BrokerRegistrationChangeRecord) -> Option<()> {
         self.by_id.update(&BrokerId(record.broker_id), |broker| {
             let broker = Arc::make_mut(broker);
             match record.fenced {

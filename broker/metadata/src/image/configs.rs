@@ -82,7 +82,7 @@ impl Configs {
     }
 
     /// Applies one record; `None` for a kind of resource that we do not know.
-    pub(super) fn set(&mut self, record: &ConfigRecord) -> Option<Resource> {
+    pub(crate) fn set(&mut self, record: &ConfigRecord) -> Option<Resource> {
         let kind = ResourceKind::from_i8(record.resource_type)?;
         let resource = Resource { kind, name: record.resource_name.clone() };
         let left = self.by_resource.update(&resource, |set| {
@@ -106,7 +106,7 @@ impl Configs {
         Some(resource)
     }
 
-    pub(super) fn remove(&mut self, resource: &Resource) -> bool {
+    pub(crate) fn remove(&mut self, resource: &Resource) -> bool {
         self.by_resource.remove(resource).is_some()
     }
 }

@@ -17,8 +17,6 @@ pub use configs::{Configs, Resource, ResourceKind};
 pub use partition::{LEADER_UNCHANGED, NO_LEADER, Partition};
 pub use topics::{Topic, Topics};
 
-pub(crate) use partition::raw;
-
 use crate::features::METADATA_VERSION_FEATURE;
 
 /// The key under which the cluster's id travels in the metadata log.

@@ -39,12 +39,12 @@ pub struct Partition {
 }
 
 /// The protocol's list of broker ids as ours.
-pub(crate) fn brokers(ids: &[i32]) -> Vec<BrokerId> {
+fn brokers(ids: &[i32]) -> Vec<BrokerId> {
     ids.iter().copied().map(BrokerId).collect()
 }
 
 /// Our list of broker ids as the protocol's.
-pub(crate) fn raw(ids: &[BrokerId]) -> Vec<i32> {
+fn raw(ids: &[BrokerId]) -> Vec<i32> {
     ids.iter().map(|id| id.0).collect()
 }
 
@@ -60,7 +60,7 @@ impl Partition {
         Some(self.directories.get(at).copied().unwrap_or(Uuid::ZERO))
     }
 
-    pub(super) fn from_record(record: &PartitionRecord) -> Self {
+    pub(crate) fn from_record(record: &PartitionRecord) -> Self {
         let mut directories = record.directories.clone();
         // Older records have no directories: one per replica all the same.
         directories.resize(record.replicas.len(), Uuid::ZERO);
@@ -98,7 +98,7 @@ impl Partition {
     }
 
     /// Applies a change; the epochs count it.
-    pub(super) fn change(&mut self, record: &PartitionChangeRecord) {
+    pub(crate) fn change(&mut self, record: &PartitionChangeRecord) {
         if let Some(replicas) = &record.replicas {
             // A replica that stays keeps its directory unless the record says otherwise.
             let kept = |id: &i32| self.directory_of(BrokerId(*id)).unwrap_or(Uuid::ZERO);

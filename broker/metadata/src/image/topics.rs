@@ -93,7 +93,7 @@ impl Topics {
     }
 
     /// Adds a topic without partitions. `false` when its name or id is taken.
-    pub(super) fn add(&mut self, name: &str, id: TopicId) -> bool {
+    pub(crate) fn add(&mut self, name: &str, id: TopicId) -> bool {
         if self.by_id.contains_key(&id) || self.by_name.contains_key(name) {
             return false;
         }
@@ -111,7 +111,7 @@ impl Topics {
     }
 
     /// Removes a topic and gives what it was.
-    pub(super) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
+    pub(crate) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.by_id.remove(&id)?;
         self.by_name.remove(&*topic.name);
         self.partition_count -= topic.partitions.len();
@@ -129,7 +129,7 @@ impl Topics {
     }
 
     /// Sets one partition whole. `None` when there is no such topic.
-    pub(super) fn set_partition(
+    pub(crate) fn set_partition(
         &mut self,
         id: TopicId,
         index: PartitionIndex,
@@ -145,7 +145,7 @@ impl Topics {
     }
 
     /// Changes one partition. `None` when there is no such topic or partition.
-    pub(super) fn change_partition(
+    pub(crate) fn change_partition(
         &mut self,
         id: TopicId,
         index: PartitionIndex,

@@ -12,6 +12,7 @@ mod properties;
 pub mod registry;
 mod resolved;
 mod settings;
+mod typed;
 mod yaml;
 
 #[cfg(test)]

@@ -84,6 +84,6 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("replica.socket.timeout.ms", "30000"),
     int("replication.quota.window.num", "11").min(1.0),
     int("replication.quota.window.size.seconds", "1").min(1.0),
-    boolean("unclean.leader.election.enable", "false"),
+    boolean("unclean.leader.election.enable", "false").topic("unclean.leader.election.enable"),
     long("unclean.leader.election.interval.ms", "300000").min(1.0),
 ];

@@ -1,4 +1,4 @@
-//! Groups of the newer kinds, share groups and transactions: keys of Kafka 4.3 without meaning here (yet).
+//! Newer kinds of groups, transactions: keys of Kafka 4.3 without meaning here (yet).
 //!
 //! Known so that a server.properties made for Kafka starts this broker. A key moves to the file
 //! of its area, with a sentence of its own, when the broker begins to act on it.

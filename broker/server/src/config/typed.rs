@@ -1,0 +1,341 @@
+//! From resolved keys to typed settings: each key is read here, once.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::listeners;
+use super::resolved::{Note, Resolved};
+use super::settings::{
+    FetchSettings, GroupSettings, LogSettings, LoggingSettings, MetadataLogSettings, MetricsLevel,
+    NodeSettings, Settings, TopicSettings,
+};
+use crate::serve_config::{MaintenanceConfig, SocketConfig};
+
+impl Settings {
+    /// Reads the typed values, and notes what the operator should know.
+    pub(super) fn new(resolved: &Resolved) -> Result<(Self, Vec<Note>), ConfigError> {
+        let (listeners, mut notes) = listeners::listeners(resolved)?;
+        let log_dirs = log_dirs(resolved)?;
+        check_roles(resolved)?;
+        note_alone(resolved, &mut notes)?;
+        let settings = Self {
+            node: node(resolved)?,
+            listeners,
+            sockets: sockets(resolved)?,
+            connections_per_ip_overrides: per_ip_overrides(resolved)?,
+            admin: admin(resolved)?,
+            maintenance: maintenance(resolved)?,
+            worker_threads: resolved.get("tidelog.data.threads")?,
+            drain_timeout: millis(resolved, "tidelog.shutdown.timeout.ms")?,
+            metadata_log_dir: metadata_log_dir(resolved, &log_dirs)?,
+            log_dirs,
+            recovery_threads_per_dir: resolved.get("num.recovery.threads.per.data.dir")?,
+            log: log(resolved)?,
+            metadata_log: metadata_log(resolved)?,
+            topics: topics(resolved)?,
+            fetch: FetchSettings {
+                bytes_max: resolved.get("fetch.max.bytes")?,
+                sessions_max: resolved.get("max.incremental.fetch.session.cache.slots")?,
+            },
+            groups: groups(resolved)?,
+            producer_id_expiration: millis(resolved, "producer.id.expiration.ms")?,
+            remote_url: resolved.text("tidelog.remote.url")?,
+            logging: LoggingSettings {
+                filter: resolved.text("tidelog.log.level")?.unwrap_or_else(|| "info".to_owned()),
+                json: resolved.text("tidelog.log.format")?.as_deref() == Some("json"),
+            },
+            metrics_partition_level: metrics_level(resolved)?,
+        };
+        if settings.remote_url.is_some() {
+            let text = "tidelog.remote.url is recorded, but tiering is not built yet: \
+                        all data stays in log.dirs";
+            notes.push(Note::Plain(text.to_owned()));
+        }
+        Ok((settings, notes))
+    }
+}
+
+fn millis(resolved: &Resolved, name: &'static str) -> Result<Duration, ConfigError> {
+    let number: i64 = resolved.get(name)?;
+    Ok(Duration::from_millis(u64::try_from(number).unwrap_or_default()))
+}
+
+fn invalid(resolved: &Resolved, key: &str, value: impl ToString, expected: &str) -> ConfigError {
+    ConfigError::Invalid {
+        key: key.to_owned(),
+        value: value.to_string(),
+        at: resolved.at(key),
+        expected: expected.to_owned(),
+    }
+}
+
+fn node(resolved: &Resolved) -> Result<NodeSettings, ConfigError> {
+    let node_id: i32 = resolved.get("node.id")?;
+    let broker_id: i32 = resolved.get("broker.id")?;
+    let node_id = match (resolved.is_set("node.id"), broker_id) {
+        (_, -1) => node_id,
+        (_, id) if id < 0 => {
+            return Err(invalid(resolved, "broker.id", id, "-1, or a number not below 0"));
+        }
+        (false, id) => id,
+        (true, id) if id == node_id => id,
+        (true, id) => {
+            return Err(ConfigError::Conflict {
+                first: format!("node.id={node_id}"),
+                second: format!("broker.id={id}"),
+                why: "they are two names of one thing, keep node.id",
+            });
+        }
+    };
+    Ok(NodeSettings {
+        node_id,
+        cluster_id: resolved.text("tidelog.cluster.id")?,
+        rack: resolved.text("broker.rack")?,
+    })
+}
+
+fn check_roles(resolved: &Resolved) -> Result<(), ConfigError> {
+    let roles = resolved.list("process.roles")?;
+    let has = |role: &str| roles.iter().any(|one| one == role);
+    if has("broker") && has("controller") {
+        return Ok(());
+    }
+    Err(ConfigError::Unsupported {
+        key: "process.roles".to_owned(),
+        value: roles.join(","),
+        at: resolved.at("process.roles"),
+        why: "a process is broker and controller at once for now, write broker,controller",
+    })
+}
+
+fn note_alone(resolved: &Resolved, notes: &mut Vec<Note>) -> Result<(), ConfigError> {
+    let replicas: i16 = resolved.get("offsets.topic.replication.factor")?;
+    if replicas > 1 {
+        notes.push(Note::Plain(format!(
+            "offsets.topic.replication.factor={replicas}, but this node is alone: \
+             consumer groups work once it is 1"
+        )));
+    }
+    Ok(())
+}
+
+fn log_dirs(resolved: &Resolved) -> Result<Vec<PathBuf>, ConfigError> {
+    let key = if resolved.is_set("log.dirs") { "log.dirs" } else { "log.dir" };
+    let dirs: Vec<PathBuf> = resolved.list(key)?.into_iter().map(PathBuf::from).collect();
+    if dirs.is_empty() {
+        return Err(invalid(resolved, key, "", "at least one directory"));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    match dirs.iter().find(|dir| !seen.insert(*dir)) {
+        Some(twice) => Err(invalid(resolved, key, twice.display(), "each directory once")),
+        None => Ok(dirs),
+    }
+}
+
+fn metadata_log_dir(resolved: &Resolved, log_dirs: &[PathBuf]) -> Result<PathBuf, ConfigError> {
+    let named = resolved.text("metadata.log.dir")?.map(PathBuf::from);
+    named
+        .or_else(|| log_dirs.first().cloned())
+        .ok_or(ConfigError::Undefined { name: "metadata.log.dir" })
+}
+
+fn sockets(resolved: &Resolved) -> Result<SocketConfig, ConfigError> {
+    let buffer = |name: &'static str| -> Result<Option<usize>, ConfigError> {
+        let bytes: i64 = resolved.get(name)?;
+        match usize::try_from(bytes) {
+            Ok(0) => Err(invalid(resolved, name, bytes, "-1, or at least 1")),
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(_) if bytes == -1 => Ok(None),
+            Err(_) => Err(invalid(resolved, name, bytes, "-1, or at least 1")),
+        }
+    };
+    let memory: i64 = resolved.get("queued.max.request.bytes")?;
+    let request_bytes_max: usize = resolved.get("socket.request.max.bytes")?;
+    let request_memory_bytes = usize::try_from(memory).ok().filter(|bytes| *bytes > 0);
+    if request_memory_bytes.is_some_and(|bytes| bytes < request_bytes_max) {
+        let expected = "-1, or at least socket.request.max.bytes";
+        return Err(invalid(resolved, "queued.max.request.bytes", memory, expected));
+    }
+    Ok(SocketConfig {
+        request_bytes_max,
+        send_buffer_bytes: buffer("socket.send.buffer.bytes")?,
+        receive_buffer_bytes: buffer("socket.receive.buffer.bytes")?,
+        listen_backlog: resolved.get("socket.listen.backlog.size")?,
+        connections_max: resolved.get("max.connections")?,
+        connections_per_ip_max: resolved.get("max.connections.per.ip")?,
+        idle_max: idle_max(resolved)?,
+        request_memory_bytes,
+        ..SocketConfig::default()
+    })
+}
+
+/// A negative time means never, as in Kafka.
+fn idle_max(resolved: &Resolved) -> Result<Duration, ConfigError> {
+    let number: i64 = resolved.get("connections.max.idle.ms")?;
+    Ok(u64::try_from(number).map_or(Duration::MAX, Duration::from_millis))
+}
+
+fn per_ip_overrides(resolved: &Resolved) -> Result<Vec<(IpAddr, usize)>, ConfigError> {
+    const KEY: &str = "max.connections.per.ip.overrides";
+    let text = resolved.text(KEY)?.unwrap_or_default();
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let wrong = || invalid(resolved, KEY, pair, "ADDRESS:COUNT, separated by commas");
+            let (address, count) = pair.rsplit_once(':').ok_or_else(wrong)?;
+            let address = address.trim_start_matches('[').trim_end_matches(']');
+            Ok((address.parse().map_err(|_| wrong())?, count.trim().parse().map_err(|_| wrong())?))
+        })
+        .collect()
+}
+
+fn admin(resolved: &Resolved) -> Result<Option<SocketAddr>, ConfigError> {
+    const KEY: &str = "tidelog.admin.listener";
+    let Some(text) = resolved.text(KEY)? else {
+        return Ok(None);
+    };
+    let expected = "HOST:PORT of this machine, or nothing for no admin listener";
+    if let Ok(address) = text.parse() {
+        return Ok(Some(address));
+    }
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.clone() };
+    let address = full.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    address.map(Some).ok_or_else(|| invalid(resolved, KEY, text, expected))
+}
+
+fn maintenance(resolved: &Resolved) -> Result<MaintenanceConfig, ConfigError> {
+    // Kafka's default means never; looking once a second costs nothing and honours flush.ms of
+    // single topics.
+    let flush: i64 = resolved.get("log.flush.scheduler.interval.ms")?;
+    let flush_check = u64::try_from(flush.clamp(1, 1_000)).unwrap_or(1_000);
+    Ok(MaintenanceConfig {
+        retention_check: millis(resolved, "log.retention.check.interval.ms")?,
+        flush_check: Duration::from_millis(flush_check),
+        recovery_checkpoint: millis(resolved, "log.flush.offset.checkpoint.interval.ms")?,
+        log_start_checkpoint: millis(resolved, "log.flush.start.offset.checkpoint.interval.ms")?,
+        high_watermark_checkpoint: millis(
+            resolved,
+            "replica.high.watermark.checkpoint.interval.ms",
+        )?,
+        producer_expiry_check: millis(resolved, "producer.id.expiration.check.interval.ms")?,
+    })
+}
+
+/// The first key that is set wins; each is in a larger unit than the one before.
+fn first_set(
+    resolved: &Resolved,
+    names: &[(&'static str, i64)],
+) -> Result<Option<i64>, ConfigError> {
+    for (name, unit) in names {
+        if let Some(number) = resolved.number(name)? {
+            return Ok(Some(number.saturating_mul(*unit)));
+        }
+    }
+    Ok(None)
+}
+
+const MINUTE_MS: i64 = 60 * 1_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+fn retention_ms(resolved: &Resolved) -> Result<i64, ConfigError> {
+    let names = [
+        ("log.retention.ms", 1),
+        ("log.retention.minutes", MINUTE_MS),
+        ("log.retention.hours", HOUR_MS),
+    ];
+    for (name, _) in names {
+        if resolved.number(name)?.is_some_and(|number| number == 0 || number < -1) {
+            let number = resolved.number(name)?.unwrap_or_default();
+            return Err(invalid(resolved, name, number, "-1 for ever, or at least 1"));
+        }
+    }
+    let ms = first_set(resolved, &names)?.unwrap_or(-1);
+    Ok(if ms < 0 { -1 } else { ms })
+}
+
+fn log(resolved: &Resolved) -> Result<LogSettings, ConfigError> {
+    let cleanup = resolved.list("log.cleanup.policy")?;
+    let has = |policy: &str| cleanup.iter().any(|one| one == policy);
+    let segment_ms =
+        first_set(resolved, &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)])?.unwrap_or(HOUR_MS);
+    let jitter = [("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR_MS)];
+    let flush = [("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)];
+    Ok(LogSettings {
+        segment_bytes: resolved.get("log.segment.bytes")?,
+        segment_ms,
+        segment_jitter_ms: first_set(resolved, &jitter)?.unwrap_or_default(),
+        segment_index_bytes: resolved.get("log.index.size.max.bytes")?,
+        index_interval_bytes: resolved.get("log.index.interval.bytes")?,
+        retention_ms: retention_ms(resolved)?,
+        retention_bytes: resolved.get("log.retention.bytes")?,
+        file_delete_delay_ms: resolved.get("log.segment.delete.delay.ms")?,
+        cleanup_delete: has("delete"),
+        cleanup_compact: has("compact"),
+        flush_messages: resolved.get("log.flush.interval.messages")?,
+        flush_ms: first_set(resolved, &flush)?.unwrap_or(i64::MAX),
+        preallocate: resolved.flag("log.preallocate")?,
+        max_message_bytes: resolved.get("message.max.bytes")?,
+        log_append_time: resolved.text("log.message.timestamp.type")?.as_deref()
+            == Some("LogAppendTime"),
+        timestamp_before_max_ms: resolved.get("log.message.timestamp.before.max.ms")?,
+        timestamp_after_max_ms: resolved.get("log.message.timestamp.after.max.ms")?,
+        compression_type: resolved.text("compression.type")?.unwrap_or_default(),
+        compression_gzip_level: resolved.get("compression.gzip.level")?,
+        compression_lz4_level: resolved.get("compression.lz4.level")?,
+        compression_zstd_level: resolved.get("compression.zstd.level")?,
+        min_insync_replicas: resolved.get("min.insync.replicas")?,
+        relaxed_validation: resolved.text("tidelog.produce.validation")?.as_deref()
+            == Some("relaxed"),
+    })
+}
+
+fn metadata_log(resolved: &Resolved) -> Result<MetadataLogSettings, ConfigError> {
+    Ok(MetadataLogSettings {
+        segment_bytes: resolved.get("metadata.log.segment.bytes")?,
+        segment_ms: resolved.get("metadata.log.segment.ms")?,
+        bytes_between_snapshots_max: resolved
+            .get("metadata.log.max.record.bytes.between.snapshots")?,
+        snapshot_interval_max: millis(resolved, "metadata.log.max.snapshot.interval.ms")?,
+        retention_bytes: resolved.get("metadata.max.retention.bytes")?,
+        retention_ms: resolved.get("metadata.max.retention.ms")?,
+    })
+}
+
+fn topics(resolved: &Resolved) -> Result<TopicSettings, ConfigError> {
+    Ok(TopicSettings {
+        partitions: resolved.get("num.partitions")?,
+        replication_factor: resolved.get("default.replication.factor")?,
+        auto_create: resolved.flag("auto.create.topics.enable")?,
+        deletable: resolved.flag("delete.topic.enable")?,
+        described_partitions_max: resolved.get("max.request.partition.size.limit")?,
+    })
+}
+
+fn groups(resolved: &Resolved) -> Result<GroupSettings, ConfigError> {
+    let minutes: i64 = resolved.get("offsets.retention.minutes")?;
+    let offsets_retention = u64::try_from(minutes.saturating_mul(60)).unwrap_or_default();
+    Ok(GroupSettings {
+        session_timeout_ms_min: resolved.get("group.min.session.timeout.ms")?,
+        session_timeout_ms_max: resolved.get("group.max.session.timeout.ms")?,
+        initial_rebalance_delay_ms: resolved.get("group.initial.rebalance.delay.ms")?,
+        size_max: resolved.get("group.max.size")?,
+        offset_metadata_bytes_max: resolved.get("offset.metadata.max.bytes")?,
+        commit_timeout: millis(resolved, "offsets.commit.timeout.ms")?,
+        offsets_retention: Duration::from_secs(offsets_retention),
+        offsets_retention_check: millis(resolved, "offsets.retention.check.interval.ms")?,
+        topic_partitions: resolved.get("offsets.topic.num.partitions")?,
+        topic_replication_factor: resolved.get("offsets.topic.replication.factor")?,
+        topic_segment_bytes: resolved.get("offsets.topic.segment.bytes")?,
+        transaction_timeout_ms_max: resolved.get("transaction.max.timeout.ms")?,
+    })
+}
+
+fn metrics_level(resolved: &Resolved) -> Result<MetricsLevel, ConfigError> {
+    Ok(match resolved.text("tidelog.metrics.partition.level")?.as_deref() {
+        Some("none") => MetricsLevel::None,
+        Some("partition") => MetricsLevel::Partition,
+        _ => MetricsLevel::Topic,
+    })
+}

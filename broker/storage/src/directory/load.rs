@@ -1,0 +1,278 @@
+//! The start: what is in the log directories, and opening every log there, several at a time.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use wire::ids::{Offset, TopicId, Uuid};
+
+use super::log_dir::{Checkpoints, LogDir, held};
+use super::log_dirs::{LogDirs, Removal};
+use super::{DirectoryError, DirectoryName, TopicPartition};
+use crate::checkpoints::{CheckpointError, clean_shutdown, partition_metadata};
+use crate::config::LogConfig;
+use crate::disk::{DiskError, DiskErrorKind};
+use crate::log::{Log, OpenArgs, RecoveryReport};
+
+/// Most threads that open logs at once.
+const THREADS_MAX: usize = 64;
+/// The metadata log has a life of its own (`quorum`); it is not loaded here.
+const METADATA_LOG: &str = "__cluster_metadata-0";
+
+/// What should become of a log that was found.
+#[derive(Clone, Debug)]
+pub enum Placement {
+    /// It is this node's: open it.
+    Keep(Arc<LogConfig>),
+    /// No assignment wants it: set it aside.
+    Stray,
+}
+
+/// Decides what should become of a log, by its name and the topic id in its directory.
+pub type Place<'a> = dyn Fn(&TopicPartition, Option<TopicId>) -> Placement + Sync + 'a;
+
+/// What the start needs to know.
+pub struct LoadArgs<'a> {
+    /// The node's time.
+    pub now_ms: i64,
+    /// How many logs may be opened at once; 1 opens them in order, on the caller's thread.
+    pub threads: usize,
+    /// `log.segment.delete.delay.ms`, for partitions whose deletion the last stop interrupted.
+    pub delete_delay_ms: i64,
+    /// Decides what should become of each log.
+    pub place: &'a Place<'a>,
+    /// Randomness, for the names of logs set aside.
+    pub random: &'a mut dyn FnMut() -> u128,
+}
+
+/// One opened log.
+#[derive(Debug)]
+pub struct LoadedLog {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The id of its topic, when its directory says.
+    pub topic_id: Option<TopicId>,
+    /// The log.
+    pub log: Log,
+    /// From the checkpoint: 0 when there is none; may be above the log's end after a crash.
+    pub high_watermark: Offset,
+    /// What opening it found and did.
+    pub report: RecoveryReport,
+    /// Where it is.
+    pub dir: Arc<LogDir>,
+}
+
+/// What the start found.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The opened logs, by partition.
+    pub logs: Vec<LoadedLog>,
+    /// Logs that could not be opened though their directory works; they are still in place.
+    pub failed: Vec<(TopicPartition, DirectoryError)>,
+    /// Where logs that nobody wanted have been set aside.
+    pub strays: Vec<PathBuf>,
+    /// Directories that are nothing of ours; they are left alone.
+    pub unknown: Vec<PathBuf>,
+    /// Damaged checkpoints, which counted as empty.
+    pub damaged_checkpoints: Vec<CheckpointError>,
+    /// The broker epoch of the last run, if every directory was closed clean by it; else -1.
+    pub broker_epoch: i64,
+}
+
+struct Job {
+    partition: TopicPartition,
+    topic_id: Option<TopicId>,
+    config: Arc<LogConfig>,
+    path: PathBuf,
+    place: usize,
+    dir: Arc<LogDir>,
+    checkpoints: Arc<Checkpoints>,
+    clean: bool,
+}
+
+impl LogDirs {
+    /// Opens every log in every directory that works. To be called once, after `format`.
+    pub fn load(&self, mut args: LoadArgs<'_>) -> Result<Loaded, DirectoryError> {
+        let mut loaded = Loaded::default();
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut epochs = Vec::new();
+        for (place, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.is_offline()) {
+            match self.scan(place, dir, &mut args, &mut loaded) {
+                Ok((found, epoch)) => {
+                    jobs.extend(found);
+                    epochs.push(epoch);
+                }
+                Err(error) => match error.disk_error() {
+                    Some(error) => {
+                        dir.mark_offline(error);
+                    }
+                    None => return Err(error),
+                },
+            }
+        }
+        loaded.broker_epoch = common_epoch(&epochs, self.dirs.len());
+        jobs.retain(|job| !job.dir.is_offline());
+        self.claim(&jobs)?;
+        self.open_all(&jobs, &args, &mut loaded);
+        match self.all_offline() {
+            Some(reason) => Err(DirectoryError::AllOffline { reason }),
+            None => Ok(loaded),
+        }
+    }
+
+    /// Takes stock of one directory. The clean-shutdown marker is consumed first.
+    fn scan(
+        &self,
+        place: usize,
+        dir: &Arc<LogDir>,
+        args: &mut LoadArgs<'_>,
+        loaded: &mut Loaded,
+    ) -> Result<(Vec<Job>, Option<i64>), DirectoryError> {
+        let (checkpoints, damage) = dir.read_checkpoints()?;
+        let checkpoints = Arc::new(checkpoints);
+        loaded.damaged_checkpoints.extend(damage);
+        let epoch = dir.consume_clean_marker()?;
+        let mut jobs = Vec::new();
+        for entry in self.disk.list(dir.path())? {
+            let path = dir.path().join(&entry.name);
+            if !entry.is_dir || entry.name == METADATA_LOG {
+                continue;
+            }
+            let partition = match DirectoryName::parse(&entry.name) {
+                DirectoryName::Partition(partition) => partition,
+                DirectoryName::Deleted => {
+                    let due_ms = args.now_ms.saturating_add(args.delete_delay_ms);
+                    held(&self.state).removals.push(Removal { due_ms, dir: place, path });
+                    continue;
+                }
+                DirectoryName::Stray => continue,
+                DirectoryName::Future | DirectoryName::Unknown => {
+                    loaded.unknown.push(path);
+                    continue;
+                }
+            };
+            let topic_id = match self.topic_id(&path) {
+                Ok(topic_id) => topic_id,
+                Err(error) if error.disk_error().is_some() => return Err(error),
+                Err(error) => {
+                    held(&self.state).places.insert(partition.clone(), place);
+                    loaded.failed.push((partition, error));
+                    continue;
+                }
+            };
+            match (args.place)(&partition, topic_id) {
+                Placement::Keep(config) => jobs.push(Job {
+                    partition,
+                    topic_id,
+                    config,
+                    path,
+                    place,
+                    dir: Arc::clone(dir),
+                    checkpoints: Arc::clone(&checkpoints),
+                    clean: epoch.is_some(),
+                }),
+                Placement::Stray => {
+                    let id = Uuid::from_random((args.random)());
+                    let name = partition.retired_name(id, super::Suffix::Stray);
+                    let to = dir.path().join(name);
+                    self.disk.rename(&path, &to)?;
+                    loaded.strays.push(to);
+                }
+            }
+        }
+        self.disk.sync_dir(dir.path())?;
+        Ok((jobs, epoch))
+    }
+
+    fn topic_id(&self, path: &std::path::Path) -> Result<Option<TopicId>, DirectoryError> {
+        Ok(partition_metadata::read(&*self.disk, &path.join(partition_metadata::FILE))?)
+    }
+
+    fn claim(&self, jobs: &[Job]) -> Result<(), DirectoryError> {
+        let mut state = held(&self.state);
+        for job in jobs {
+            if let Some(other) = state.places.insert(job.partition.clone(), job.place) {
+                return Err(DirectoryError::TwoLogs {
+                    partition: job.partition.clone(),
+                    first: self
+                        .dirs
+                        .get(other)
+                        .map(|dir| dir.path().to_path_buf())
+                        .unwrap_or_default(),
+                    second: job.dir.path().to_path_buf(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn open_all(&self, jobs: &[Job], args: &LoadArgs<'_>, loaded: &mut Loaded) {
+        let next = AtomicUsize::new(0);
+        let results = Mutex::new(Vec::new());
+        let now_ms = args.now_ms;
+        let work = || {
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if job.dir.is_offline() {
+                    continue;
+                }
+                let result = self.open_one(job, now_ms);
+                if let Err(DirectoryError::Log {
+                    error: crate::error::LogError::Disk(error), ..
+                }) = &result
+                {
+                    job.dir.note_failure(error);
+                }
+                held(&results).push((job, result));
+            }
+        };
+        let threads = args.threads.clamp(1, THREADS_MAX).min(jobs.len());
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (job, result) in results {
+            match result {
+                // Its directory may have gone offline after it was opened.
+                _ if job.dir.is_offline() => {}
+                Ok(log) => loaded.logs.push(log),
+                Err(error) => loaded.failed.push((job.partition.clone(), error)),
+            }
+        }
+        loaded.logs.sort_by(|a, b| a.partition.cmp(&b.partition));
+        loaded.failed.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+
+    fn open_one(&self, job: &Job, now_ms: i64) -> Result<LoadedLog, DirectoryError> {
+        let opened = Log::open(OpenArgs {
+            disk: Arc::clone(&self.disk),
+            dir: job.path.clone(),
+            config: Arc::clone(&job.config),
+            recovery_point: job.checkpoints.recovery_point(&job.partition),
+            log_start_offset: job.checkpoints.log_start(&job.partition),
+            clean: job.clean,
+            now_ms,
+        });
+        let (log, report) = opened.map_err(|error| super::log_error(&job.partition, error))?;
+        Ok(LoadedLog {
+            partition: job.partition.clone(),
+            topic_id: job.topic_id,
+            log,
+            high_watermark: job.checkpoints.high_watermark(&job.partition),
+            report,
+            dir: Arc::clone(&job.dir),
+        })
+    }
+}
+
+/// The epoch that all directories were closed by; unknown unless every one was, alike.
+fn common_epoch(epochs: &[Option<i64>], dirs: usize) -> i64 {
+    match epochs.first() {
+        Some(Some(first)) if epochs.len() == dirs && epochs.iter().all(|e| *e == Some(*first)) => {
+            *first
+        }
+        _ => clean_shutdown::EPOCH_UNKNOWN,
+    }
+}

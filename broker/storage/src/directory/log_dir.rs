@@ -1,0 +1,246 @@
+//! One log directory: who owns it, whether it still works, and the files at its top.
+//!
+//! A directory whose disk failed goes offline and stays so until a restart: after a failed sync
+//! nobody knows what is on the disk, so nothing there may be acknowledged again.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use wire::ids::{BrokerId, Offset, Uuid};
+
+use super::{DirectoryError, TopicPartition};
+use crate::checkpoints::CheckpointError;
+use crate::checkpoints::clean_shutdown;
+use crate::checkpoints::meta_properties::{self, MetaProperties};
+use crate::checkpoints::offsets::{
+    self, HIGH_WATERMARK_FILE, LOG_START_FILE, Offsets, RECOVERY_POINT_FILE,
+};
+use crate::disk::{Disk, DiskError, DiskErrorKind, DiskLock};
+
+/// The file whose lock says that a process works here.
+pub const LOCK_FILE: &str = ".lock";
+
+/// One of a node's log directories.
+#[derive(Debug)]
+pub struct LogDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    lock: Mutex<Option<Box<dyn DiskLock>>>,
+    properties: Mutex<Option<MetaProperties>>,
+    offline: OnceLock<DiskError>,
+    /// The checkpoints as they are on disk. Names that have no log any more stay in them until the
+    /// next writing, and must be gone before a new log may have the name.
+    checkpoints: Mutex<Checkpoints>,
+}
+
+/// The three offset checkpoints of a directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Checkpoints {
+    pub(super) recovery_points: Offsets,
+    pub(super) log_starts: Offsets,
+    pub(super) high_watermarks: Offsets,
+}
+
+impl LogDir {
+    /// Makes the directory if needed, locks it, reads whose it is. A disk that fails gives a
+    /// directory that is offline from the start; a directory that must not be used is an error.
+    pub(super) fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, DirectoryError> {
+        let dir = Self {
+            disk,
+            path: path.to_path_buf(),
+            lock: Mutex::new(None),
+            properties: Mutex::new(None),
+            offline: OnceLock::new(),
+            checkpoints: Mutex::new(Checkpoints::default()),
+        };
+        match dir.take() {
+            Ok(()) => Ok(dir),
+            Err(
+                DirectoryError::Disk(error)
+                | DirectoryError::Checkpoint(CheckpointError::Disk(error)),
+            ) => {
+                if error.kind == DiskErrorKind::Locked {
+                    return Err(DirectoryError::InUse { dir: dir.path });
+                }
+                dir.mark_offline(&error);
+                Ok(dir)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take(&self) -> Result<(), DirectoryError> {
+        create_dir_durably(&*self.disk, &self.path)?;
+        let lock = self.disk.lock(&self.path.join(LOCK_FILE))?;
+        *held(&self.lock) = Some(lock);
+        let properties = self.path.join(meta_properties::FILE);
+        *held(&self.properties) = meta_properties::read(&*self.disk, &properties)?;
+        Ok(())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its id; None while it is not formatted or could not be read.
+    pub fn id(&self) -> Option<Uuid> {
+        self.properties().and_then(|properties| properties.directory_id)
+    }
+
+    /// Whose it is; None while it is not formatted or could not be read.
+    pub fn properties(&self) -> Option<MetaProperties> {
+        held(&self.properties).clone()
+    }
+
+    /// Whether its disk has failed.
+    pub fn is_offline(&self) -> bool {
+        self.offline.get().is_some()
+    }
+
+    /// What its disk failed with.
+    pub fn offline_reason(&self) -> Option<&DiskError> {
+        self.offline.get()
+    }
+
+    /// Takes it out of service until a restart; says whether it was in service.
+    pub fn mark_offline(&self, reason: &DiskError) -> bool {
+        self.offline.set(reason.clone()).is_ok()
+    }
+
+    /// Takes it out of service unless the failure heals by itself (a full disk); says whether it
+    /// went out of service now.
+    pub fn note_failure(&self, error: &DiskError) -> bool {
+        !error.heals() && self.mark_offline(error)
+    }
+
+    /// Refuses when offline.
+    pub(super) fn check_online(&self) -> Result<(), DirectoryError> {
+        if self.is_offline() {
+            return Err(DirectoryError::Offline { dir: self.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Writes `meta.properties` where it is missing or lacks the directory's id.
+    pub(super) fn format(
+        &self,
+        cluster_id: &str,
+        node_id: BrokerId,
+        directory_id: Uuid,
+    ) -> Result<(), DiskError> {
+        let mut properties = held(&self.properties);
+        if properties.as_ref().is_some_and(|properties| properties.directory_id.is_some()) {
+            return Ok(());
+        }
+        let new = MetaProperties {
+            cluster_id: cluster_id.to_owned(),
+            node_id,
+            directory_id: Some(directory_id),
+        };
+        meta_properties::write(&*self.disk, &self.path.join(meta_properties::FILE), &new)?;
+        *properties = Some(new);
+        Ok(())
+    }
+
+    /// Takes the clean-shutdown marker away: Some(broker epoch) when there was one. It is gone for
+    /// good before anything is opened, as a crash from now on is no clean stop.
+    pub(super) fn consume_clean_marker(&self) -> Result<Option<i64>, DiskError> {
+        let file = self.path.join(clean_shutdown::FILE);
+        let epoch = clean_shutdown::read(&*self.disk, &file)?;
+        if epoch.is_some() {
+            self.disk.remove_file(&file)?;
+            self.disk.sync_dir(&self.path)?;
+        }
+        Ok(epoch)
+    }
+
+    pub(super) fn write_clean_marker(&self, broker_epoch: i64) -> Result<(), DiskError> {
+        clean_shutdown::write(&*self.disk, &self.path.join(clean_shutdown::FILE), broker_epoch)
+    }
+
+    /// Reads the checkpoints. One that is damaged counts as empty, as with Kafka: more is read
+    /// again, nothing is lost; the damage is returned. A newer version is an error.
+    pub(super) fn read_checkpoints(
+        &self,
+    ) -> Result<(Checkpoints, Vec<CheckpointError>), CheckpointError> {
+        let mut damage = Vec::new();
+        let mut read = |name| match offsets::read(&*self.disk, &self.path.join(name)) {
+            Err(error @ CheckpointError::Malformed { .. }) => {
+                damage.push(error);
+                Ok(Offsets::new())
+            }
+            result => result,
+        };
+        let checkpoints = Checkpoints {
+            recovery_points: read(RECOVERY_POINT_FILE)?,
+            log_starts: read(LOG_START_FILE)?,
+            high_watermarks: read(HIGH_WATERMARK_FILE)?,
+        };
+        *held(&self.checkpoints) = checkpoints.clone();
+        Ok((checkpoints, damage))
+    }
+
+    /// Replaces the checkpoints, leaving out files that would not change.
+    pub(super) fn write_checkpoints(&self, new: Checkpoints) -> Result<(), DiskError> {
+        let mut written = held(&self.checkpoints);
+        self.replace(RECOVERY_POINT_FILE, &mut written.recovery_points, new.recovery_points)?;
+        self.replace(LOG_START_FILE, &mut written.log_starts, new.log_starts)?;
+        self.replace(HIGH_WATERMARK_FILE, &mut written.high_watermarks, new.high_watermarks)
+    }
+
+    /// Makes the checkpoints say nothing of a partition, so that a new log of that name does not
+    /// inherit what was true of an older one.
+    pub(super) fn forget(&self, partition: &TopicPartition) -> Result<(), DiskError> {
+        let mut new = held(&self.checkpoints).clone();
+        let mut known = false;
+        for offsets in [&mut new.recovery_points, &mut new.log_starts, &mut new.high_watermarks] {
+            known |= offsets.remove(partition).is_some();
+        }
+        if known { self.write_checkpoints(new) } else { Ok(()) }
+    }
+
+    fn replace(&self, name: &str, written: &mut Offsets, new: Offsets) -> Result<(), DiskError> {
+        if *written == new {
+            return Ok(());
+        }
+        offsets::write(&*self.disk, &self.path.join(name), &new)?;
+        *written = new;
+        Ok(())
+    }
+}
+
+impl Checkpoints {
+    pub(super) fn recovery_point(&self, partition: &TopicPartition) -> Offset {
+        self.recovery_points.get(partition).copied().unwrap_or_default()
+    }
+
+    pub(super) fn log_start(&self, partition: &TopicPartition) -> Offset {
+        self.log_starts.get(partition).copied().unwrap_or_default()
+    }
+
+    pub(super) fn high_watermark(&self, partition: &TopicPartition) -> Offset {
+        self.high_watermarks.get(partition).copied().unwrap_or_default()
+    }
+}
+
+/// Makes a directory and syncs every directory that got a new name by it.
+pub(super) fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    let mut made = Vec::new();
+    for ancestor in path.ancestors() {
+        if ancestor.as_os_str().is_empty() || disk.exists(ancestor)? {
+            break;
+        }
+        made.push(ancestor);
+    }
+    disk.create_dir_all(path)?;
+    for path in made.iter().rev() {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        disk.sync_dir(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

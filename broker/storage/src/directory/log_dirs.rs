@@ -1,0 +1,371 @@
+//! All log directories of a node: where each partition's log is, making and removing logs,
+//! checkpoints, and going on when one disk fails. Every call takes `&self` and may come from any
+//! thread; calls that make, remove or sync files block.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use wire::ids::{BrokerId, Offset, TopicId, Uuid};
+
+use super::log_dir::{Checkpoints, LogDir, create_dir_durably, held};
+use super::{DirectoryError, Suffix, TopicPartition};
+use crate::checkpoints::partition_metadata;
+use crate::config::LogConfig;
+use crate::disk::{Disk, DiskError};
+use crate::log::{Log, OpenArgs};
+
+/// What the periodic checkpoints say of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionCheckpoint {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// `Log::recovery_point`.
+    pub recovery_point: Offset,
+    /// `Log::log_start_offset`.
+    pub log_start: Offset,
+    /// The replica's high watermark.
+    pub high_watermark: Offset,
+}
+
+/// The log directories of a node.
+#[derive(Debug)]
+pub struct LogDirs {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dirs: Vec<Arc<LogDir>>,
+    node_id: BrokerId,
+    pub(super) state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The directory of each partition that has a log here, or is about to.
+    pub(super) places: BTreeMap<TopicPartition, usize>,
+    /// Directories under `-delete` and when their bytes may go.
+    pub(super) removals: Vec<Removal>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Removal {
+    pub(super) due_ms: i64,
+    pub(super) dir: usize,
+    pub(super) path: PathBuf,
+}
+
+impl LogDirs {
+    /// Locks the directories and reads whose they are. Refused: no directory, one in use, one of
+    /// another cluster or node, one of a newer version, all of them failing. A directory whose
+    /// disk fails is offline, the others go on.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        paths: &[PathBuf],
+        node_id: BrokerId,
+        cluster_id: Option<&str>,
+    ) -> Result<Self, DirectoryError> {
+        if paths.is_empty() {
+            return Err(DirectoryError::NoDirectory);
+        }
+        let mut dirs = Vec::new();
+        for path in paths {
+            dirs.push(Arc::new(LogDir::open(Arc::clone(&disk), path)?));
+        }
+        let state = Mutex::new(State::default());
+        let dirs = Self { disk, dirs, node_id, state };
+        dirs.check_owners(cluster_id)?;
+        match dirs.all_offline() {
+            Some(reason) => Err(DirectoryError::AllOffline { reason }),
+            None => Ok(dirs),
+        }
+    }
+
+    /// The directories, in the order of the configuration.
+    pub fn dirs(&self) -> &[Arc<LogDir>] {
+        &self.dirs
+    }
+
+    /// The cluster that the directories belong to; None while none is formatted.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.dirs.iter().find_map(|dir| dir.properties()).map(|properties| properties.cluster_id)
+    }
+
+    /// Formats the directories that are not yet, each with an id made of the caller's randomness.
+    pub fn format(
+        &self,
+        cluster_id: &str,
+        random: &mut dyn FnMut() -> u128,
+    ) -> Result<(), DirectoryError> {
+        self.check_owners(Some(cluster_id))?;
+        for dir in self.dirs.iter().filter(|dir| !dir.is_offline()) {
+            if let Err(error) = dir.format(cluster_id, self.node_id, Uuid::from_random(random())) {
+                dir.mark_offline(&error);
+            }
+        }
+        match self.all_offline() {
+            Some(reason) => Err(DirectoryError::AllOffline { reason }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_owners(&self, cluster_id: Option<&str>) -> Result<(), DirectoryError> {
+        let stored = self.cluster_id();
+        let expected = cluster_id.or(stored.as_deref());
+        let mut ids: BTreeMap<Uuid, &Path> = BTreeMap::new();
+        for dir in &self.dirs {
+            let Some(properties) = dir.properties() else { continue };
+            let path = dir.path().to_path_buf();
+            if let Some(expected) = expected.filter(|expected| *expected != properties.cluster_id) {
+                let expected = expected.to_owned();
+                let found = properties.cluster_id;
+                return Err(DirectoryError::OtherCluster { dir: path, found, expected });
+            }
+            if properties.node_id != self.node_id {
+                let (found, expected) = (properties.node_id, self.node_id);
+                return Err(DirectoryError::OtherNode { dir: path, found, expected });
+            }
+            let Some(id) = properties.directory_id else { continue };
+            if let Some(first) = ids.insert(id, dir.path()) {
+                let first = first.to_path_buf();
+                return Err(DirectoryError::SameDirectoryId { first, second: path });
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the first directory is offline, when all of them are: the node cannot go on.
+    pub fn all_offline(&self) -> Option<DiskError> {
+        let reason = self.dirs.first().and_then(|dir| dir.offline_reason());
+        reason.filter(|_| self.dirs.iter().all(|dir| dir.is_offline())).cloned()
+    }
+
+    /// The directory that holds a partition's log, offline or not.
+    pub fn dir_of(&self, partition: &TopicPartition) -> Option<Arc<LogDir>> {
+        let place = *held(&self.state).places.get(partition)?;
+        self.dirs.get(place).cloned()
+    }
+
+    /// The partitions with a log in this directory, offline or not.
+    pub fn partitions_in(&self, dir: &LogDir) -> Vec<TopicPartition> {
+        let state = held(&self.state);
+        let here = |place: &usize| {
+            self.dirs.get(*place).is_some_and(|other| std::ptr::eq(Arc::as_ptr(other), dir))
+        };
+        let found = state.places.iter().filter(|(_, place)| here(place));
+        found.map(|(partition, _)| partition.clone()).collect()
+    }
+
+    /// Notes that a partition's disk failed; says whether its directory went offline by it.
+    pub fn note_failure(&self, partition: &TopicPartition, error: &DiskError) -> bool {
+        self.dir_of(partition).is_some_and(|dir| dir.note_failure(error))
+    }
+
+    /// Makes an empty log, in the directory with the fewest. When it returns, the directory is
+    /// durable; after a failure nothing of it is left and the call may be made again.
+    pub fn create_partition(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<(Log, Arc<LogDir>), DirectoryError> {
+        let (place, dir) = self.reserve(partition)?;
+        let path = dir.path().join(partition.directory_name());
+        let made = self.make(&dir, partition, &path, topic_id, config, now_ms);
+        if let Err(error) = &made {
+            if let Some(error) = error.disk_error() {
+                dir.note_failure(error);
+            }
+            if !dir.is_offline() {
+                // Best effort: what is left is set aside as a stray log at the next start.
+                let _ = self.disk.remove_dir_all(&path);
+            }
+            let mut state = held(&self.state);
+            if state.places.get(partition) == Some(&place) {
+                state.places.remove(partition);
+            }
+        }
+        made.map(|log| (log, dir))
+    }
+
+    /// Takes the place for a new log, so that two calls cannot make the same one.
+    fn reserve(&self, partition: &TopicPartition) -> Result<(usize, Arc<LogDir>), DirectoryError> {
+        let mut state = held(&self.state);
+        if state.places.contains_key(partition) {
+            return Err(DirectoryError::Exists { partition: partition.clone() });
+        }
+        let mut counts = vec![0_usize; self.dirs.len()];
+        for place in state.places.values() {
+            if let Some(count) = counts.get_mut(*place) {
+                *count += 1;
+            }
+        }
+        let online = self.dirs.iter().enumerate().filter(|(_, dir)| !dir.is_offline());
+        let fewest = online.min_by_key(|(place, _)| counts.get(*place).copied());
+        match (fewest, self.all_offline()) {
+            (Some((place, dir)), _) => {
+                state.places.insert(partition.clone(), place);
+                Ok((place, Arc::clone(dir)))
+            }
+            (None, Some(reason)) => Err(DirectoryError::AllOffline { reason }),
+            (None, None) => Err(DirectoryError::NoDirectory),
+        }
+    }
+
+    fn make(
+        &self,
+        dir: &LogDir,
+        partition: &TopicPartition,
+        path: &Path,
+        topic_id: TopicId,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<Log, DirectoryError> {
+        dir.forget(partition)?;
+        create_dir_durably(&*self.disk, path)?;
+        partition_metadata::write(&*self.disk, &path.join(partition_metadata::FILE), topic_id)?;
+        let args = OpenArgs {
+            disk: Arc::clone(&self.disk),
+            dir: path.to_path_buf(),
+            config,
+            recovery_point: Offset(0),
+            log_start_offset: Offset(0),
+            clean: false,
+            now_ms,
+        };
+        let opened = Log::open(args);
+        opened.map(|(log, _)| log).map_err(|error| super::log_error(partition, error))
+    }
+
+    /// Removes a partition's log: its directory is renamed at once, so that the name is free, and
+    /// its bytes go `delay_ms` later, at `remove_due`. `id` is random. Whoever holds the `Log`
+    /// must not write to it any more; open files stay readable.
+    pub fn delete_partition(
+        &self,
+        partition: &TopicPartition,
+        id: Uuid,
+        now_ms: i64,
+        delay_ms: i64,
+    ) -> Result<(), DirectoryError> {
+        let (dir, path) = self.retire(partition, id, Suffix::Delete)?;
+        let due_ms = now_ms.saturating_add(delay_ms);
+        held(&self.state).removals.push(Removal { due_ms, dir, path });
+        Ok(())
+    }
+
+    /// Sets a partition's log aside under `-stray`, for people to look at; says where.
+    pub fn set_aside(
+        &self,
+        partition: &TopicPartition,
+        id: Uuid,
+    ) -> Result<PathBuf, DirectoryError> {
+        self.retire(partition, id, Suffix::Stray).map(|(_, path)| path)
+    }
+
+    fn retire(
+        &self,
+        partition: &TopicPartition,
+        id: Uuid,
+        suffix: Suffix,
+    ) -> Result<(usize, PathBuf), DirectoryError> {
+        let missing = || DirectoryError::Missing { partition: partition.clone() };
+        let place = *held(&self.state).places.get(partition).ok_or_else(missing)?;
+        let dir = self.dirs.get(place).ok_or_else(missing)?;
+        dir.check_online()?;
+        let from = dir.path().join(partition.directory_name());
+        let to = dir.path().join(partition.retired_name(id, suffix));
+        let renamed = self.disk.rename(&from, &to).and_then(|()| self.disk.sync_dir(dir.path()));
+        if let Err(error) = renamed {
+            dir.note_failure(&error);
+            return Err(error.into());
+        }
+        held(&self.state).places.remove(partition);
+        Ok((place, to))
+    }
+
+    /// Removes the bytes of deleted partitions whose delay is over; says how many there were.
+    /// Bounded by `count_max`, so that a thread is not held for long.
+    pub fn remove_due(&self, now_ms: i64, count_max: usize) -> usize {
+        let mut due = Vec::new();
+        held(&self.state).removals.retain(|removal| {
+            let take = removal.due_ms <= now_ms && due.len() < count_max;
+            if take {
+                due.push(removal.clone());
+            }
+            !take
+        });
+        let mut removed = 0;
+        for removal in due {
+            let Some(dir) = self.dirs.get(removal.dir).filter(|dir| !dir.is_offline()) else {
+                continue;
+            };
+            match self.disk.remove_dir_all(&removal.path) {
+                Ok(()) => removed += 1,
+                Err(error) => {
+                    if !dir.note_failure(&error) && !dir.is_offline() {
+                        held(&self.state).removals.push(removal);
+                    }
+                }
+            }
+        }
+        removed
+    }
+
+    /// When the next deleted partition's bytes may go.
+    pub fn next_removal_ms(&self) -> Option<i64> {
+        held(&self.state).removals.iter().map(|removal| removal.due_ms).min()
+    }
+
+    /// Writes the checkpoints of all directories. A partition that is left out loses its recovery
+    /// point, which costs time at the next start, not data. Returns the failures; a full disk
+    /// leaves the old checkpoint, anything else takes the directory offline.
+    pub fn write_checkpoints(&self, partitions: &[PartitionCheckpoint]) -> Vec<DiskError> {
+        let mut failures = Vec::new();
+        for (dir, checkpoints) in self.dirs.iter().zip(self.by_dir(partitions)) {
+            if dir.is_offline() {
+                continue;
+            }
+            if let Err(error) = dir.write_checkpoints(checkpoints) {
+                dir.note_failure(&error);
+                failures.push(error);
+            }
+        }
+        failures
+    }
+
+    /// Ends a clean stop: the checkpoints, then the markers. Every log must have been flushed
+    /// without failure before; a directory where that failed must have been marked offline.
+    /// Returns the failures; a directory that has one is recovered at the next start.
+    pub fn close_clean(
+        &self,
+        partitions: &[PartitionCheckpoint],
+        broker_epoch: i64,
+    ) -> Vec<DiskError> {
+        let mut failures = Vec::new();
+        for (dir, checkpoints) in self.dirs.iter().zip(self.by_dir(partitions)) {
+            if dir.is_offline() {
+                continue;
+            }
+            let closed = dir
+                .write_checkpoints(checkpoints)
+                .and_then(|()| dir.write_clean_marker(broker_epoch));
+            failures.extend(closed.err());
+        }
+        failures
+    }
+
+    fn by_dir(&self, partitions: &[PartitionCheckpoint]) -> Vec<Checkpoints> {
+        let mut split = vec![Checkpoints::default(); self.dirs.len()];
+        let state = held(&self.state);
+        for checkpoint in partitions {
+            // A partition that was deleted meanwhile has no place and no checkpoint.
+            let place = state.places.get(&checkpoint.partition);
+            let Some(split) = place.and_then(|place| split.get_mut(*place)) else { continue };
+            let name = &checkpoint.partition;
+            split.recovery_points.insert(name.clone(), checkpoint.recovery_point);
+            split.high_watermarks.insert(name.clone(), checkpoint.high_watermark);
+            if checkpoint.log_start.0 > 0 {
+                split.log_starts.insert(name.clone(), checkpoint.log_start);
+            }
+        }
+        split
+    }
+}

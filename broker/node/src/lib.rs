@@ -1,2 +1,28 @@
-//! A broker without sockets.
+//! A broker without sockets: composes storage, replication, metadata, quorum and coordinator.
+//!
+//! ```text
+//! server ── data plane ──> Partition (append, read, wait)          any thread, no waiting
+//!        ── control ─────> Node::create_topics, ...                blocks on fsync, one at a time
+//!        ── groups ──────> Node::group_request, reply by callback  any thread
+//!        ── upkeep ──────> Node::run_retention, checkpoint, ...    a blocking thread, by timer
+//! ```
+//!
+//! Times are arguments, randomness comes from the seed given to [`Node::open`]: the server and the
+//! simulator drive this same crate.
 #![forbid(unsafe_code)]
+
+mod config;
+mod controller;
+mod error;
+mod log_config;
+mod node;
+mod partitions;
+mod producer_ids;
+mod random;
+mod topics;
+
+pub use config::{Endpoint, NodeConfig};
+pub use error::Error;
+pub use log_config::LogLimits;
+pub use node::Node;
+pub use partitions::TopicReplicas;

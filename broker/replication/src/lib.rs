@@ -18,5 +18,6 @@ mod upkeep;
 
 pub use append::{Acks, Produced};
 pub use error::Error;
+pub use partition::Partition;
 pub use read::{Fetched, Isolation, OffsetAt, ReadRequest};
 pub use upkeep::Checkpointed;

@@ -1,0 +1,48 @@
+//! What a node needs to know to open: typed, parsed once by the server.
+
+use std::path::PathBuf;
+
+use metadata::control::Settings;
+use wire::ids::BrokerId;
+
+use crate::log_config::LogLimits;
+
+/// Where clients or brokers reach one of this broker's listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The listener's name, `PLAINTEXT` for instance.
+    pub name: String,
+    /// The advertised host.
+    pub host: String,
+    /// The advertised port.
+    pub port: u16,
+    /// Kafka's number of the security protocol: 0 is PLAINTEXT.
+    pub security_protocol: i16,
+}
+
+/// Everything a node needs to open.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// `node.id`.
+    pub node_id: BrokerId,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// `log.dirs`, at least one.
+    pub log_dirs: Vec<PathBuf>,
+    /// `metadata.log.dir`; the first of `log_dirs` when absent.
+    pub metadata_log_dir: Option<PathBuf>,
+    /// `tidelog.cluster.id`: required of the disk if it has one, given to it if it has none.
+    pub cluster_id: Option<String>,
+    /// The advertised listeners.
+    pub endpoints: Vec<Endpoint>,
+    /// What topics get: `num.partitions`, `offsets.topic.*`, the topic defaults and so on.
+    pub settings: Settings,
+    /// Limits that every log shares.
+    pub log_limits: LogLimits,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_session_slots: usize,
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub metadata_snapshot_bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; 0 is never by time.
+    pub metadata_snapshot_interval_ms: i64,
+}

@@ -1,0 +1,69 @@
+//! Topics: made, made on first use, deleted.
+
+use metadata::control::topics;
+use wire::ErrorCode;
+use wire::messages::create_topics_request::CreateTopicsRequest;
+use wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use wire::messages::delete_topics_request::DeleteTopicsRequest;
+use wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+
+use crate::node::Node;
+
+impl Node {
+    /// Serves CreateTopics; when it returns the topics are durable and served. Blocks on the disk.
+    pub fn create_topics(
+        &self,
+        now_ms: i64,
+        request: &CreateTopicsRequest,
+    ) -> CreateTopicsResponse {
+        let decided = self.decide(now_ms, |ctx| topics::create_topics(ctx, request));
+        decided.unwrap_or_else(|error| {
+            let message = error.to_string();
+            let refused = request.topics.iter().map(|topic| CreatableTopicResult {
+                name: topic.name.clone(),
+                error_code: ErrorCode::KafkaStorageError.into(),
+                error_message: Some(message.clone()),
+                ..Default::default()
+            });
+            CreateTopicsResponse { topics: refused.collect(), ..Default::default() }
+        })
+    }
+
+    /// Makes topics on first use, by the broker's defaults; the caller has checked that client and
+    /// configuration allow it. Those that exist already are answered so. Blocks on the disk.
+    pub fn auto_create_topics(&self, now_ms: i64, names: &[&str]) -> CreateTopicsResponse {
+        let decided = self.decide(now_ms, |ctx| topics::auto_create(ctx, names));
+        decided.unwrap_or_else(|error| {
+            let message = error.to_string();
+            let refused = names.iter().map(|name| CreatableTopicResult {
+                name: (*name).to_owned(),
+                error_code: ErrorCode::KafkaStorageError.into(),
+                error_message: Some(message.clone()),
+                ..Default::default()
+            });
+            CreateTopicsResponse { topics: refused.collect(), ..Default::default() }
+        })
+    }
+
+    /// Serves DeleteTopics of any version; when it returns the topics are durably gone. Blocks on
+    /// the disk.
+    pub fn delete_topics(
+        &self,
+        now_ms: i64,
+        request: &DeleteTopicsRequest,
+        version: i16,
+    ) -> DeleteTopicsResponse {
+        let decided = self.decide(now_ms, |ctx| topics::delete_topics(ctx, request, version));
+        decided.unwrap_or_else(|error| {
+            let named = request.topic_names.iter().map(|name| (Some(name.clone()), None));
+            let states = request.topics.iter().map(|t| (t.name.clone(), Some(t.topic_id)));
+            let refused = named.chain(states).map(|(name, id)| DeletableTopicResult {
+                name,
+                topic_id: id.unwrap_or_default(),
+                error_code: ErrorCode::KafkaStorageError.into(),
+                error_message: Some(error.to_string()),
+            });
+            DeleteTopicsResponse { responses: refused.collect(), ..Default::default() }
+        })
+    }
+}

@@ -6,8 +6,14 @@
 
 mod clock;
 pub mod config;
+mod connection;
 mod error;
+mod listener;
+mod log_limit;
+mod metrics;
+mod runtime;
 mod serve_config;
+mod sockets;
 mod start;
 
 pub use clock::{Clock, SystemClock};

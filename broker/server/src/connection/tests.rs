@@ -1,0 +1,1 @@
+//! Tests of the connection on real sockets, with a handler of their own.

@@ -1,0 +1,204 @@
+//! Listening sockets: binding them, accepting connections within the limits, draining at the end.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, error, warn};
+
+pub(crate) mod limits;
+
+use crate::connection::{Close, Connection, Ended, Peer, Shared};
+use crate::error::Error;
+use crate::log_limit::LogLimit;
+use crate::serve_config::{ListenerConfig, SocketConfig};
+use limits::{ConnectionLimits, Place};
+
+/// A short rest after a failed accept: out of descriptors, most likely.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Numbers connections, over all listeners.
+static CONNECTION_NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Binds one listener. Must be called on the runtime that will accept.
+pub(crate) fn bind(listener: &ListenerConfig, sockets: &SocketConfig) -> Result<TcpListener, Error> {
+    bind_addresses(listener, sockets).map_err(|source| Error::Bind {
+        listener: listener.name.clone(),
+        address: format!("{}:{}", listener.host, listener.port),
+        source,
+    })
+}
+
+fn bind_addresses(listener: &ListenerConfig, sockets: &SocketConfig) -> io::Result<TcpListener> {
+    let addresses: Vec<SocketAddr> = if listener.host.is_empty() {
+        // Both families at once; a machine without IPv6 gets the other.
+        vec![
+            (std::net::Ipv6Addr::UNSPECIFIED, listener.port).into(),
+            (std::net::Ipv4Addr::UNSPECIFIED, listener.port).into(),
+        ]
+    } else {
+        (listener.host.as_str(), listener.port).to_socket_addrs()?.collect()
+    };
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match bind_one(address, sockets) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn bind_one(address: SocketAddr, sockets: &SocketConfig) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Accepted sockets inherit the sizes; the window scale is fixed at the handshake, so it must be set here.
+    if let Some(bytes) = sockets.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = sockets.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(sockets.listen_backlog)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// One listener at work.
+pub(crate) struct Acceptor {
+    pub(crate) listener: TcpListener,
+    /// Index into the configured listeners.
+    pub(crate) index: usize,
+    pub(crate) limits: Arc<ConnectionLimits>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) drain_timeout: Duration,
+}
+
+impl Acceptor {
+    /// Accepts until `stop`, then waits for the connections to finish their requests.
+    pub(crate) async fn run(self, stop: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        let mut stopped = stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stop| *stop) => break,
+                Some(ended) = connections.join_next() => report(ended),
+                accepted = self.accept() => match accepted {
+                    Ok(Some((stream, place, peer))) => {
+                        self.spawn(&mut connections, stream, place, peer, stop.clone());
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        warn!("cannot accept a connection: {error}");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        let Self { listener, drain_timeout, .. } = self;
+        drop(listener);
+        drain(connections, drain_timeout).await;
+    }
+
+    /// The next connection that has a place. Nothing is lost when the future is dropped half-way.
+    async fn accept(&self) -> io::Result<Option<(TcpStream, Place, Peer)>> {
+        let Some(room) = self.limits.wait_for_room().await else { return Ok(None) };
+        let (stream, address) = self.listener.accept().await?;
+        let Some(place) = self.limits.take(room, address.ip()) else {
+            self.shared.metrics.connection_refused();
+            static LIMIT: LogLimit = LogLimit::new();
+            if let Some(more) = LIMIT.allow() {
+                warn!(
+                    "connection from {} refused: max.connections.per.ip is reached{more}",
+                    address.ip()
+                );
+            }
+            return Ok(None);
+        };
+        stream.set_nodelay(true)?;
+        let connection = CONNECTION_NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Some((stream, place, Peer { address, listener: self.index, connection })))
+    }
+
+    fn spawn(
+        &self,
+        connections: &mut JoinSet<()>,
+        stream: TcpStream,
+        place: Place,
+        peer: Peer,
+        stop: watch::Receiver<bool>,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        connections.spawn(async move {
+            let _place = place;
+            let _open = Open::new(Arc::clone(&shared));
+            let address = peer.address;
+            let ended = Connection::new(stream, peer, shared).serve(stop).await;
+            log_end(address, &ended);
+        });
+    }
+}
+
+/// Counts a connection as open for as long as it lives, also when its task panics.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.metrics.connection_opened();
+        Self(shared)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.connection_closed();
+    }
+}
+
+/// A line for people when a connection ended by a fault of the peer or ours; silence for the ordinary ends.
+fn log_end(address: SocketAddr, ended: &Ended) {
+    static LIMIT: LogLimit = LogLimit::new();
+    match ended {
+        Ended::ByPeer | Ended::Drained | Ended::Idle | Ended::Io(_) => {
+            debug!("connection from {address} ended: {ended}");
+        }
+        Ended::Closed(Close::Internal(_)) => error!("connection from {address} closed: {ended}"),
+        Ended::SlowRequest | Ended::SlowReader | Ended::BadFrame(_) | Ended::Closed(_) => {
+            if let Some(more) = LIMIT.allow() {
+                warn!("connection from {address} closed: {ended}{more}");
+            }
+        }
+    }
+}
+
+/// A panic in one connection's task ends that connection alone; it is a bug, so it is said aloud.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!("a connection's task failed and its connection was closed: {error}");
+    }
+}
+
+async fn drain(mut connections: JoinSet<()>, drain_timeout: Duration) {
+    let deadline = Instant::now() + drain_timeout;
+    while let Ok(Some(ended)) = timeout_at(deadline, connections.join_next()).await {
+        report(ended);
+    }
+    if !connections.is_empty() {
+        warn!("{} connections were cut off with requests in flight", connections.len());
+        connections.shutdown().await;
+    }
+}

@@ -1,0 +1,114 @@
+//! All listeners together: bound first, served once there is something to serve, drained at the end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::error;
+
+use crate::connection::budget::RequestBudget;
+use crate::connection::{FrameHandler, Shared};
+use crate::error::Error;
+use crate::listener::limits::ConnectionLimits;
+use crate::listener::{Acceptor, bind};
+use crate::metrics::Metrics;
+use crate::runtime::limits;
+use crate::serve_config::{ListenerConfig, SocketConfig};
+
+/// Listening sockets that do not accept yet.
+#[derive(Debug)]
+pub(crate) struct BoundSockets {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl BoundSockets {
+    /// Binds every listener.
+    pub(crate) fn bind(
+        data: &Runtime,
+        listeners: &[ListenerConfig],
+        sockets: &SocketConfig,
+    ) -> Result<Self, Error> {
+        let _entered = data.enter();
+        let mut bound = Self { listeners: Vec::new(), addresses: Vec::new() };
+        for config in listeners {
+            let listener = bind(config, sockets)?;
+            let address = listener.local_addr().map_err(|source| Error::Bind {
+                listener: config.name.clone(),
+                address: config.host.clone(),
+                source,
+            })?;
+            bound.listeners.push(listener);
+            bound.addresses.push(address);
+        }
+        Ok(bound)
+    }
+
+    /// Where each listener is bound.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Accepts and serves connections.
+    pub(crate) fn serve(
+        self,
+        data: &Runtime,
+        sockets: &SocketConfig,
+        drain_timeout: Duration,
+        handler: Arc<dyn FrameHandler>,
+        metrics: Arc<Metrics>,
+    ) -> ServingSockets {
+        let descriptors = limits::raise_descriptor_limit();
+        let total = limits::connections_max(sockets.connections_max, descriptors);
+        let places = Arc::new(ConnectionLimits::new(total, sockets.connections_per_ip_max));
+        let memory = sockets.request_memory_bytes.unwrap_or_else(limits::request_memory_bytes);
+        let shared = Arc::new(Shared {
+            config: sockets.clone(),
+            budget: RequestBudget::new(memory),
+            metrics,
+            handler,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let acceptors = self
+            .listeners
+            .into_iter()
+            .enumerate()
+            .map(|(index, listener)| {
+                let (limits, shared) = (Arc::clone(&places), Arc::clone(&shared));
+                let acceptor = Acceptor { listener, index, limits, shared, drain_timeout };
+                data.spawn(acceptor.run(stopped.clone()))
+            })
+            .collect();
+        ServingSockets { stop, acceptors }
+    }
+}
+
+/// Listeners at work.
+#[derive(Debug)]
+pub(crate) struct ServingSockets {
+    stop: watch::Sender<bool>,
+    acceptors: Vec<JoinHandle<()>>,
+}
+
+impl ServingSockets {
+    /// Tells when the sockets begin to drain: parked requests should answer then.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// Stops accepting and waits until the requests in flight are answered.
+    pub(crate) fn drain(self, data: &Runtime) {
+        self.stop.send_replace(true);
+        data.block_on(async {
+            for acceptor in self.acceptors {
+                if let Err(error) = acceptor.await {
+                    error!("a listener's task failed: {error}");
+                }
+            }
+        });
+    }
+}

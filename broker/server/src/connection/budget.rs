@@ -25,6 +25,14 @@ pub(crate) struct RequestBudget {
 pub(crate) struct Share {
     /// Held only for its `Drop`.
     _permit: OwnedSemaphorePermit,
+    is_lane: bool,
+}
+
+impl Share {
+    /// Whether its holder may grow without asking again.
+    pub(crate) fn is_lane(&self) -> bool {
+        self.is_lane
+    }
 }
 
 impl RequestBudget {
@@ -40,19 +48,19 @@ impl RequestBudget {
     /// Takes `bytes` if they are there now.
     pub(crate) fn try_take(&self, bytes: usize) -> Option<Share> {
         let permit = Arc::clone(&self.pages).try_acquire_many_owned(pages(bytes)).ok()?;
-        Some(Share { _permit: permit })
+        Some(Share { _permit: permit, is_lane: false })
     }
 
     /// Waits for `bytes`, or for the lane past the budget.
     pub(crate) async fn take(&self, bytes: usize) -> Option<Share> {
         let normal = Arc::clone(&self.pages).acquire_many_owned(pages(bytes));
         let lane = Arc::clone(&self.lane).acquire_owned();
-        let permit = tokio::select! {
+        let (permit, is_lane) = tokio::select! {
             biased;
-            permit = normal => permit.ok()?,
-            permit = lane => permit.ok()?,
+            permit = normal => (permit.ok()?, false),
+            permit = lane => (permit.ok()?, true),
         };
-        Some(Share { _permit: permit })
+        Some(Share { _permit: permit, is_lane })
     }
 
     /// Whether less than a quarter is free: then nobody keeps memory for later.

@@ -129,10 +129,7 @@ mod tests {
         let soon = start + Duration::from_millis(1);
         assert_eq!(clocks.check(soon, held), Due::Nothing(start + BUFFER_IDLE));
         let later = start + BUFFER_IDLE;
-        assert_eq!(
-            clocks.check(later, held),
-            Due::ReleaseBuffer(start + Duration::from_secs(600))
-        );
+        assert_eq!(clocks.check(later, held), Due::ReleaseBuffer(start + Duration::from_secs(600)));
         assert_eq!(clocks.check(start + Duration::from_secs(600), QUIET), Due::Idle);
     }
 

@@ -107,6 +107,9 @@ impl Inbound {
 
     /// What the budget must give before the buffer may grow to `bytes`.
     pub(crate) fn missing_share(&self, bytes: usize) -> usize {
+        if self.shares.iter().any(Share::is_lane) {
+            return 0;
+        }
         bytes.saturating_sub(BUFFER_BYTES_START).saturating_sub(self.shared_bytes)
     }
 
@@ -141,8 +144,9 @@ impl Inbound {
 
     /// After a request: gives an empty buffer back when it is large or memory is short.
     pub(crate) fn settle(&mut self, budget: &RequestBudget) {
-        let large = self.shared_bytes > BUFFER_BYTES_KEPT;
-        if self.buffer.is_empty() && self.shared_bytes > 0 && (large || budget.is_short()) {
+        // Past the budget the buffer may be larger than its share.
+        let large = self.buffer.capacity() > BUFFER_BYTES_KEPT;
+        if self.buffer.is_empty() && !self.shares.is_empty() && (large || budget.is_short()) {
             self.release_if_empty();
         }
     }

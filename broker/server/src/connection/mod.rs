@@ -29,8 +29,8 @@ use budget::{RequestBudget, Share};
 use deadlines::{Activity, CHECK_INTERVAL, Deadlines, Due};
 use in_flight::InFlight;
 pub(crate) use in_flight::{Close, Outcome, Parked, Response};
-pub(crate) use outbound::Chunk;
 use inbound::{FrameError, Inbound, Next};
+pub(crate) use outbound::Chunk;
 use outbound::{Flush, Outbound};
 
 /// Frames begun before the answers so far are sent.
@@ -102,6 +102,11 @@ enum Event {
     Timer,
 }
 
+/// Ends when the server is told to stop, or is gone altogether.
+pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 /// One connection's state.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -141,8 +146,7 @@ impl Connection {
     async fn run(&mut self, stop: &mut watch::Receiver<bool>) -> Result<Ended, Ended> {
         let shared = Arc::clone(&self.shared);
         let mut timer = pin!(sleep_until(Instant::now() + CHECK_INTERVAL));
-        // An error means that the server is gone altogether.
-        let mut stopped = pin!(stop.wait_for(|stop| *stop));
+        let mut stopped = pin!(told_to_stop(stop));
         loop {
             let want = self.begin_requests();
             let flush = self.flush()?;
@@ -179,7 +183,7 @@ impl Connection {
                 share = shared.budget.take(missing), if memory.is_some() => {
                     self.on_memory(memory.unwrap_or_default(), share);
                 }
-                _ = &mut stopped, if !draining => self.closing = Some(Ended::Drained),
+                () = &mut stopped, if !draining => self.closing = Some(Ended::Drained),
             }
         }
     }

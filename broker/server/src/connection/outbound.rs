@@ -29,11 +29,7 @@ pub(crate) enum Chunk {
     /// Bytes in memory.
     Bytes(Bytes),
     /// Bytes of a file; holding the file keeps them readable after it is deleted.
-    File {
-        file: Arc<dyn DiskFile>,
-        position: u64,
-        len: u64,
-    },
+    File { file: Arc<dyn DiskFile>, position: u64, len: u64 },
 }
 
 /// How a flush ended.
@@ -163,7 +159,7 @@ impl Outbound {
 
     /// Sends the bytes at the front by one call, corked when a file range follows them.
     fn send_bytes(&self, stream: &TcpStream) -> io::Result<usize> {
-        let mut slices = [const { IoSlice::new(&[]) }; PIECES_MAX];
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
         let mut count = 0;
         let mut more = false;
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {

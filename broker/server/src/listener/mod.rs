@@ -15,7 +15,7 @@ use tracing::{debug, error, warn};
 
 pub(crate) mod limits;
 
-use crate::connection::{Close, Connection, Ended, Peer, Shared};
+use crate::connection::{Close, Connection, Ended, Peer, Shared, told_to_stop};
 use crate::error::Error;
 use crate::log_limit::LogLimit;
 use crate::serve_config::{ListenerConfig, SocketConfig};
@@ -28,7 +28,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 static CONNECTION_NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Binds one listener. Must be called on the runtime that will accept.
-pub(crate) fn bind(listener: &ListenerConfig, sockets: &SocketConfig) -> Result<TcpListener, Error> {
+pub(crate) fn bind(
+    listener: &ListenerConfig,
+    sockets: &SocketConfig,
+) -> Result<TcpListener, Error> {
     bind_addresses(listener, sockets).map_err(|source| Error::Bind {
         listener: listener.name.clone(),
         address: format!("{}:{}", listener.host, listener.port),
@@ -93,7 +96,7 @@ impl Acceptor {
         loop {
             tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stop| *stop) => break,
+                () = told_to_stop(&mut stopped) => break,
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = self.accept() => match accepted {
                     Ok(Some((stream, place, peer))) => {

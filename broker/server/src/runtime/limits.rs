@@ -36,10 +36,9 @@ pub(crate) fn request_memory_bytes() -> usize {
 
 /// The container's limit (cgroup v2, then v1), or the machine's memory if that is less.
 fn memory_limit_bytes() -> Option<u64> {
-    let cgroup =
-        ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-            .iter()
-            .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    let cgroup = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
     let machine = fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(machine_bytes);
     match (cgroup, machine) {
         (Some(cgroup), Some(machine)) => Some(cgroup.min(machine)),

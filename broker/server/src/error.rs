@@ -25,4 +25,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The log filter cannot be read.
+    #[error("tidelog.log.level {filter:?}: {why}")]
+    LogFilter {
+        /// As configured.
+        filter: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }

@@ -4,12 +4,16 @@
 //! signal asks the process to stop. Decisions live below, in `node`: this crate routes and awaits.
 #![forbid(unsafe_code)]
 
+mod broker;
 mod clock;
 pub mod config;
 mod connection;
+mod dispatch;
 mod error;
+mod handlers;
 mod listener;
 mod log_limit;
+pub mod logging;
 mod metrics;
 mod runtime;
 mod serve_config;

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tracing::info;
 
+use crate::broker::Broker;
+use crate::clock::SystemClock;
 use crate::connection::FrameHandler;
+use crate::dispatch::Dispatch;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::runtime;
@@ -44,19 +47,21 @@ impl RunningServer {
 
 /// Opens the node, binds the listeners and serves on threads of its own. Blocks until the server is ready.
 pub fn start(config: ServeConfig) -> Result<RunningServer, Error> {
-    let handler = Arc::new(crate::connection::Refuse);
-    start_with(config, handler)
+    let metrics = Arc::new(Metrics::default());
+    let clock = Arc::new(SystemClock);
+    let broker = Arc::new(Broker { clock, metrics: Arc::clone(&metrics) });
+    start_with(config, Arc::new(Dispatch::new(broker)), metrics)
 }
 
-pub(crate) fn start_with(
+fn start_with(
     config: ServeConfig,
     handler: Arc<dyn FrameHandler>,
+    metrics: Arc<Metrics>,
 ) -> Result<RunningServer, Error> {
     let data = runtime::data(config.worker_threads)?;
     let bound = BoundSockets::bind(&data, &config.listeners, &config.sockets)?;
     let names = config.listeners.iter().map(|listener| listener.name.clone());
     let listeners = names.zip(bound.addresses().iter().copied()).collect();
-    let metrics = Arc::new(Metrics::default());
     let sockets = bound.serve(&data, &config.sockets, config.drain_timeout, handler, metrics);
     Ok(RunningServer { data, sockets, listeners, admin: config.admin })
 }

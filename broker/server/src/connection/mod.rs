@@ -337,12 +337,3 @@ impl Connection {
         self.inbound.grow(bytes, share);
     }
 }
-
-/// Placeholder until dispatch is wired.
-pub(crate) struct Refuse;
-
-impl FrameHandler for Refuse {
-    fn handle(&self, _peer: &Peer, _frame: Bytes) -> Outcome {
-        Outcome::Close(Close::Internal("not wired".to_owned()))
-    }
-}

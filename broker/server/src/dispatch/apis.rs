@@ -1,0 +1,33 @@
+//! The APIs that work, and at which versions. ApiVersions advertises from here, dispatch refuses by it.
+
+use std::ops::RangeInclusive;
+
+use wire::ApiKey;
+
+/// Every API with a handler, in the order of its key.
+pub(crate) const SERVED: &[ApiKey] = &[ApiKey::ApiVersions];
+
+/// The versions of `key` that are served; `None` = the API is not.
+pub(crate) fn served(key: ApiKey) -> Option<RangeInclusive<i16>> {
+    SERVED.contains(&key).then(|| key.stable_versions())
+}
+
+/// The lowest version that is advertised. For Produce it is 0, which is refused all the same: librdkafka takes a
+/// higher one for a broker without Produce.
+pub(crate) fn advertised_min(key: ApiKey, served: &RangeInclusive<i16>) -> i16 {
+    if key == ApiKey::Produce { 0 } else { *served.start() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_order_and_have_versions() {
+        assert!(SERVED.is_sorted());
+        for key in SERVED {
+            assert!(!served(*key).unwrap().is_empty(), "{key}");
+        }
+        assert_eq!(served(ApiKey::LeaderAndIsr), None);
+    }
+}

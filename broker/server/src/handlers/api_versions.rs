@@ -1,0 +1,83 @@
+//! ApiVersions: what this broker serves. The first request of every client.
+
+use wire::messages::api_versions_request::ApiVersionsRequest;
+use wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use wire::{ApiKey, ErrorCode};
+
+use crate::dispatch::{Answer, Call, apis};
+
+/// From here on clients say what they are.
+const VERSION_WITH_SOFTWARE_NAME: i16 = 3;
+
+pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> {
+    if call.version >= VERSION_WITH_SOFTWARE_NAME
+        && !(is_software_name(&request.client_software_name)
+            && is_software_name(&request.client_software_version))
+    {
+        return Answer::Now(failed(ErrorCode::InvalidRequest));
+    }
+    if !is_meant_for_us(call, &request) {
+        return Answer::Now(failed(ErrorCode::RebootstrapRequired));
+    }
+    Answer::Now(ApiVersionsResponse { api_keys: served(), ..ApiVersionsResponse::default() })
+}
+
+/// The answer, at version 0, to a version of ApiVersions that is not served.
+pub(crate) fn unsupported_version() -> ApiVersionsResponse {
+    let mut response = failed(ErrorCode::UnsupportedVersion);
+    response.api_keys = served();
+    response.api_keys.retain(|api| api.api_key == ApiKey::ApiVersions.code());
+    response
+}
+
+fn failed(error: ErrorCode) -> ApiVersionsResponse {
+    ApiVersionsResponse { error_code: error.code(), ..ApiVersionsResponse::default() }
+}
+
+fn served() -> Vec<ApiVersion> {
+    let version = |key: &ApiKey| {
+        let versions = apis::served(*key)?;
+        Some(ApiVersion {
+            api_key: key.code(),
+            min_version: apis::advertised_min(*key, &versions),
+            max_version: *versions.end(),
+        })
+    };
+    apis::SERVED.iter().filter_map(version).collect()
+}
+
+/// A client that knows its cluster and broker (version 5) learns when it has reached another one.
+fn is_meant_for_us(_call: &Call, _request: &ApiVersionsRequest) -> bool {
+    true
+}
+
+/// Letters, digits, `-` and `.`; a letter or digit at both ends.
+fn is_software_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'.';
+    ends(bytes.first()) && ends(bytes.last()) && bytes.iter().all(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_names_are_checked_as_kafka_does() {
+        for good in ["apache-kafka-java", "4.3.1", "x", "librdkafka", "a.-b"] {
+            assert!(is_software_name(good), "{good}");
+        }
+        for bad in ["", "-", "a-", ".a", "a b", "\u{e9}", "a_b"] {
+            assert!(!is_software_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_learns_the_range_of_api_versions_alone() {
+        let response = unsupported_version();
+        assert_eq!(response.error_code, 35);
+        let range = ApiVersion { api_key: 18, min_version: 0, max_version: 5 };
+        assert_eq!(response.api_keys, [range]);
+    }
+}

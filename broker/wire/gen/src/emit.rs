@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::emit_struct::{default_value, read_body, write_body};
+use crate::emit_struct::{default_value, derives_default, read_body, write_body};
 use crate::model::{Kind, Message, Range, Struct};
 
 /// The module of one message, not yet formatted.
@@ -57,12 +57,14 @@ fn struct_text(of: &Message, each: &Struct) -> String {
     let (declared, used) = if generic { ("<R = NoRange>", "<R>") } else { ("", "") };
     let head = if generic { "impl<R>" } else { "impl" };
     let eq = if of.has_float(each) { "" } else { ", Eq" };
+    let derived = !generic && each.fields.iter().all(|field| derives_default(of, field));
+    let default = if derived { ", Default" } else { "" };
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "/// `{name}` of `{}`, versions {}.\n#[derive(Clone, Debug, PartialEq{eq})]\n\
+        "/// `{name}`{}, versions {}.\n#[derive(Clone, Debug{default}, PartialEq{eq})]\n\
          pub struct {name}{declared} {{",
-        of.name,
+        if *name == of.name { String::new() } else { format!(" of `{}`", of.name) },
         each.versions.and(of.versions).text(),
     );
     for field in &each.fields {
@@ -82,12 +84,14 @@ fn struct_text(of: &Message, each: &Struct) -> String {
             optional(field.is_optional(), of.rust_type(&field.kind)),
         );
     }
-    let _ =
-        writeln!(out, "}}\n\n{head} Default for {name}{used} {{ fn default() -> Self {{ Self {{");
-    for field in &each.fields {
-        let _ = writeln!(out, "{}: {},", field.rust_name(), default_value(of, field));
+    out.push_str("}\n\n");
+    if !derived {
+        let _ = writeln!(out, "{head} Default for {name}{used} {{ fn default() -> Self {{ Self {{");
+        for field in &each.fields {
+            let _ = writeln!(out, "{}: {},", field.rust_name(), default_value(of, field));
+        }
+        out.push_str("}}}\n\n");
     }
-    out.push_str("}}}\n\n");
 
     let read = read_body(of, each);
     let write = write_body(of, each);

@@ -212,7 +212,7 @@ pub(crate) fn write_body(of: &Message, each: &Struct) -> String {
             // Written below, in the order of the tags.
             if let (Some(test), Some(check)) = (condition(field.versions, of.versions, "v"), absent)
             {
-                let _ = writeln!(text, "if !({test}) {{ {check} }}");
+                let _ = writeln!(text, "if {} {{ {check} }}", negate(&test));
             }
             continue;
         }
@@ -269,12 +269,26 @@ fn write_tags(of: &Message, each: &Struct) -> String {
     text
 }
 
+/// The opposite of a test made by this generator.
 fn negate(test: &str) -> String {
-    match test.strip_prefix('!') {
-        Some(inner) => inner.to_owned(),
-        None if test.contains(" == ") => test.replacen(" == ", " != ", 1),
-        None => format!("!{test}"),
+    for (yes, no) in [(" == ", " != "), (" >= ", " < "), (" <= ", " > ")] {
+        if test.contains(yes) {
+            return test.replacen(yes, no, 1);
+        }
     }
+    if let Some(place) = test.strip_suffix(".is_none()") {
+        return format!("{place}.is_some()");
+    }
+    test.strip_prefix('!').map_or_else(|| format!("!{test}"), str::to_owned)
+}
+
+/// Whether the derived default of the field is the schema's.
+pub(crate) fn derives_default(of: &Message, field: &Field) -> bool {
+    let plain = ["0", "0.0", "false", "None", "String::new()", "Bytes::new()", "Vec::new()"];
+    let value = default_value(of, field);
+    plain.contains(&value.as_str())
+        || value == "Uuid::ZERO"
+        || (value.ends_with("::default()") && !value.contains('<'))
 }
 
 /// The expression that writes a field at a version which has it.

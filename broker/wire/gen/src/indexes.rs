@@ -12,7 +12,7 @@ pub(crate) fn modules(messages: &[Message]) -> String {
     names.sort();
     let mut out = String::from(
         "//! Every message that we have a field table for, a module each.\n\
-         #![allow(clippy::too_many_lines, reason = \"generated\")]\n\n",
+         #![expect(clippy::too_many_lines, reason = \"generated\")]\n\n",
     );
     for name in names {
         let _ = writeln!(out, "pub mod {name};");
@@ -92,7 +92,7 @@ pub(crate) fn api_keys(keys: &[(i16, String)], messages: &[Message]) -> String {
     }
     format!(
         "//! The keys of Kafka's APIs.\n\
-         #![allow(clippy::too_many_lines, reason = \"generated\")]\n\n\
+         #![expect(clippy::too_many_lines, reason = \"generated\")]\n\n\
          use std::fmt;\nuse std::ops::RangeInclusive;\n\n\
          /// An API of the protocol.\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\n\
@@ -138,7 +138,7 @@ pub(crate) fn error_codes(errors: &[ErrorCode]) -> String {
     }
     format!(
         "//! Kafka's error codes.\n\
-         #![allow(clippy::too_many_lines, reason = \"generated\")]\n\n\
+         #![expect(clippy::too_many_lines, reason = \"generated\")]\n\n\
          use std::fmt;\n\n\
          /// What an answer says went wrong.\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\n\

@@ -5,7 +5,7 @@ use std::path::Path;
 use wire::ids::{TopicId, Uuid};
 
 use super::{CheckpointError, Lines, VERSION, load};
-use crate::disk::{Disk, DiskError, write_file_atomically};
+use crate::disk::{Disk, DiskError, replace_file};
 
 /// The file's name in a partition's directory.
 pub const FILE: &str = "partition.metadata";
@@ -40,7 +40,9 @@ pub fn read(disk: &dyn Disk, file: &Path) -> Result<Option<TopicId>, CheckpointE
     }
 }
 
-/// Replaces the file.
+/// Writes the file. Its name is durable once the partition's directory is synced, which the log's
+/// first flush does; until then nothing there is acknowledged as durable, and after a crash the
+/// file is whole or missing.
 pub fn write(disk: &dyn Disk, file: &Path, topic_id: TopicId) -> Result<(), DiskError> {
-    write_file_atomically(disk, file, &encode(topic_id))
+    replace_file(disk, file, &encode(topic_id))
 }

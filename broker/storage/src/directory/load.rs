@@ -11,7 +11,6 @@ use super::log_dirs::{LogDirs, Removal};
 use super::{DirectoryError, DirectoryName, TopicPartition};
 use crate::checkpoints::{CheckpointError, clean_shutdown, partition_metadata};
 use crate::config::LogConfig;
-use crate::disk::{DiskError, DiskErrorKind};
 use crate::log::{Log, OpenArgs, RecoveryReport};
 
 /// Most threads that open logs at once.
@@ -24,6 +23,9 @@ const METADATA_LOG: &str = "__cluster_metadata-0";
 pub enum Placement {
     /// It is this node's: open it.
     Keep(Arc<LogConfig>),
+    /// It is this node's, and its directory does not name the topic (a crash took the file):
+    /// open it and write this id.
+    Adopt(Arc<LogConfig>, TopicId),
     /// No assignment wants it: set it aside.
     Stray,
 }
@@ -155,30 +157,38 @@ impl LogDirs {
                 Ok(topic_id) => topic_id,
                 Err(error) if error.disk_error().is_some() => return Err(error),
                 Err(error) => {
-                    held(&self.state).places.insert(partition.clone(), place);
+                    held(&self.state).put(&partition, place);
                     loaded.failed.push((partition, error));
                     continue;
                 }
             };
-            match (args.place)(&partition, topic_id) {
-                Placement::Keep(config) => jobs.push(Job {
-                    partition,
-                    topic_id,
-                    config,
-                    path,
-                    place,
-                    dir: Arc::clone(dir),
-                    checkpoints: Arc::clone(&checkpoints),
-                    clean: epoch.is_some(),
-                }),
+            let (config, topic_id) = match (args.place)(&partition, topic_id) {
+                Placement::Keep(config) => (config, topic_id),
+                Placement::Adopt(config, id) => {
+                    let file = path.join(partition_metadata::FILE);
+                    partition_metadata::write(&*self.disk, &file, id)?;
+                    self.disk.sync_dir(&path)?;
+                    (config, Some(id))
+                }
                 Placement::Stray => {
                     let id = Uuid::from_random((args.random)());
                     let name = partition.retired_name(id, super::Suffix::Stray);
                     let to = dir.path().join(name);
                     self.disk.rename(&path, &to)?;
                     loaded.strays.push(to);
+                    continue;
                 }
-            }
+            };
+            jobs.push(Job {
+                partition,
+                topic_id,
+                config,
+                path,
+                place,
+                dir: Arc::clone(dir),
+                checkpoints: Arc::clone(&checkpoints),
+                clean: epoch.is_some(),
+            });
         }
         self.disk.sync_dir(dir.path())?;
         Ok((jobs, epoch))
@@ -191,7 +201,7 @@ impl LogDirs {
     fn claim(&self, jobs: &[Job]) -> Result<(), DirectoryError> {
         let mut state = held(&self.state);
         for job in jobs {
-            if let Some(other) = state.places.insert(job.partition.clone(), job.place) {
+            if let Some(other) = state.put(&job.partition, job.place) {
                 return Err(DirectoryError::TwoLogs {
                     partition: job.partition.clone(),
                     first: self

@@ -192,12 +192,16 @@ impl LogDir {
     /// Makes the checkpoints say nothing of a partition, so that a new log of that name does not
     /// inherit what was true of an older one.
     pub(super) fn forget(&self, partition: &TopicPartition) -> Result<(), DiskError> {
-        let mut new = held(&self.checkpoints).clone();
-        let mut known = false;
-        for offsets in [&mut new.recovery_points, &mut new.log_starts, &mut new.high_watermarks] {
-            known |= offsets.remove(partition).is_some();
+        let written = held(&self.checkpoints);
+        if !written.all().iter().any(|offsets| offsets.contains_key(partition)) {
+            return Ok(());
         }
-        if known { self.write_checkpoints(new) } else { Ok(()) }
+        let mut new = written.clone();
+        drop(written);
+        new.recovery_points.remove(partition);
+        new.log_starts.remove(partition);
+        new.high_watermarks.remove(partition);
+        self.write_checkpoints(new)
     }
 
     fn replace(&self, name: &str, written: &mut Offsets, new: Offsets) -> Result<(), DiskError> {
@@ -211,6 +215,10 @@ impl LogDir {
 }
 
 impl Checkpoints {
+    fn all(&self) -> [&Offsets; 3] {
+        [&self.recovery_points, &self.log_starts, &self.high_watermarks]
+    }
+
     pub(super) fn recovery_point(&self, partition: &TopicPartition) -> Offset {
         self.recovery_points.get(partition).copied().unwrap_or_default()
     }
@@ -225,7 +233,7 @@ impl Checkpoints {
 }
 
 /// Makes a directory and syncs every directory that got a new name by it.
-pub(super) fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     let mut made = Vec::new();
     for ancestor in path.ancestors() {
         if ancestor.as_os_str().is_empty() || disk.exists(ancestor)? {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use wire::ids::{BrokerId, Offset, TopicId, Uuid};
 
-use super::log_dir::{Checkpoints, LogDir, create_dir_durably, held};
+use super::log_dir::{Checkpoints, LogDir, held};
 use super::{DirectoryError, Suffix, TopicPartition};
 use crate::checkpoints::partition_metadata;
 use crate::config::LogConfig;
@@ -40,10 +40,55 @@ pub struct LogDirs {
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// The directory of each partition that has a log here, or is about to.
-    pub(super) places: BTreeMap<TopicPartition, usize>,
+    places: BTreeMap<TopicPartition, usize>,
+    /// How many there are in each directory.
+    counts: Vec<usize>,
     /// Directories under `-delete` and when their bytes may go.
     pub(super) removals: Vec<Removal>,
 }
+
+impl State {
+    /// Notes where a partition is; Some(where it was noted before) when it was.
+    pub(super) fn put(&mut self, partition: &TopicPartition, dir: usize) -> Option<usize> {
+        if let Some(before) = self.places.get(partition) {
+            return Some(*before);
+        }
+        self.places.insert(partition.clone(), dir);
+        if self.counts.len() <= dir {
+            self.counts.resize(dir + 1, 0);
+        }
+        if let Some(count) = self.counts.get_mut(dir) {
+            *count += 1;
+        }
+        None
+    }
+
+    fn take(&mut self, partition: &TopicPartition) {
+        if let Some(dir) = self.places.remove(partition)
+            && let Some(count) = self.counts.get_mut(dir)
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn count(&self, dir: usize) -> usize {
+        self.counts.get(dir).copied().unwrap_or(0)
+    }
+}
+
+/// A log that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewPartition {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The id of its topic.
+    pub topic_id: TopicId,
+    /// The log's configuration.
+    pub config: Arc<LogConfig>,
+}
+
+/// A log that was made, and where.
+pub type Created = (Log, Arc<LogDir>);
 
 #[derive(Clone, Debug)]
 pub(super) struct Removal {
@@ -166,44 +211,66 @@ impl LogDirs {
         topic_id: TopicId,
         config: Arc<LogConfig>,
         now_ms: i64,
-    ) -> Result<(Log, Arc<LogDir>), DirectoryError> {
-        let (place, dir) = self.reserve(partition)?;
-        let path = dir.path().join(partition.directory_name());
-        let made = self.make(&dir, partition, &path, topic_id, config, now_ms);
+    ) -> Result<Created, DirectoryError> {
+        let new = NewPartition { partition: partition.clone(), topic_id, config };
+        let missing = DirectoryError::Missing { partition: partition.clone() };
+        self.create_partitions(&[new], now_ms).pop().unwrap_or(Err(missing))
+    }
+
+    /// Makes several, each as `create_partition` does, with one sync per log directory for all.
+    /// The results are in the order of `new`.
+    pub fn create_partitions(
+        &self,
+        new: &[NewPartition],
+        now_ms: i64,
+    ) -> Vec<Result<Created, DirectoryError>> {
+        let mut made: Vec<_> = new.iter().map(|new| self.create_unsynced(new, now_ms)).collect();
+        for dir in &self.dirs {
+            let here = |created: &Result<Created, DirectoryError>| {
+                created.as_ref().is_ok_and(|(_, other)| Arc::ptr_eq(other, dir))
+            };
+            if !made.iter().any(here) {
+                continue;
+            }
+            if let Err(error) = self.disk.sync_dir(dir.path()) {
+                dir.note_failure(&error);
+                for (new, created) in new.iter().zip(&mut made).filter(|(_, made)| here(made)) {
+                    held(&self.state).take(&new.partition);
+                    *created = Err(error.clone().into());
+                }
+            }
+        }
+        made
+    }
+
+    fn create_unsynced(&self, new: &NewPartition, now_ms: i64) -> Result<Created, DirectoryError> {
+        let dir = self.reserve(&new.partition)?;
+        let path = dir.path().join(new.partition.directory_name());
+        let made = self.make(&dir, &path, new, now_ms);
         if let Err(error) = &made {
             if let Some(error) = error.disk_error() {
                 dir.note_failure(error);
             }
             if !dir.is_offline() {
-                // Best effort: what is left is set aside as a stray log at the next start.
+                // Best effort: what is left is empty, and is taken up or set aside by a start.
                 let _ = self.disk.remove_dir_all(&path);
             }
-            let mut state = held(&self.state);
-            if state.places.get(partition) == Some(&place) {
-                state.places.remove(partition);
-            }
+            held(&self.state).take(&new.partition);
         }
         made.map(|log| (log, dir))
     }
 
     /// Takes the place for a new log, so that two calls cannot make the same one.
-    fn reserve(&self, partition: &TopicPartition) -> Result<(usize, Arc<LogDir>), DirectoryError> {
+    fn reserve(&self, partition: &TopicPartition) -> Result<Arc<LogDir>, DirectoryError> {
         let mut state = held(&self.state);
         if state.places.contains_key(partition) {
             return Err(DirectoryError::Exists { partition: partition.clone() });
         }
-        let mut counts = vec![0_usize; self.dirs.len()];
-        for place in state.places.values() {
-            if let Some(count) = counts.get_mut(*place) {
-                *count += 1;
-            }
-        }
         let online = self.dirs.iter().enumerate().filter(|(_, dir)| !dir.is_offline());
-        let fewest = online.min_by_key(|(place, _)| counts.get(*place).copied());
-        match (fewest, self.all_offline()) {
+        match (online.min_by_key(|(place, _)| state.count(*place)), self.all_offline()) {
             (Some((place, dir)), _) => {
-                state.places.insert(partition.clone(), place);
-                Ok((place, Arc::clone(dir)))
+                state.put(partition, place);
+                Ok(Arc::clone(dir))
             }
             (None, Some(reason)) => Err(DirectoryError::AllOffline { reason }),
             (None, None) => Err(DirectoryError::NoDirectory),
@@ -213,26 +280,25 @@ impl LogDirs {
     fn make(
         &self,
         dir: &LogDir,
-        partition: &TopicPartition,
         path: &Path,
-        topic_id: TopicId,
-        config: Arc<LogConfig>,
+        new: &NewPartition,
         now_ms: i64,
     ) -> Result<Log, DirectoryError> {
-        dir.forget(partition)?;
-        create_dir_durably(&*self.disk, path)?;
-        partition_metadata::write(&*self.disk, &path.join(partition_metadata::FILE), topic_id)?;
+        dir.forget(&new.partition)?;
+        self.disk.create_dir_all(path)?;
+        let file = path.join(partition_metadata::FILE);
+        partition_metadata::write(&*self.disk, &file, new.topic_id)?;
         let args = OpenArgs {
             disk: Arc::clone(&self.disk),
             dir: path.to_path_buf(),
-            config,
+            config: Arc::clone(&new.config),
             recovery_point: Offset(0),
             log_start_offset: Offset(0),
             clean: false,
             now_ms,
         };
         let opened = Log::open(args);
-        opened.map(|(log, _)| log).map_err(|error| super::log_error(partition, error))
+        opened.map(|(log, _)| log).map_err(|error| super::log_error(&new.partition, error))
     }
 
     /// Removes a partition's log: its directory is renamed at once, so that the name is free, and
@@ -277,7 +343,7 @@ impl LogDirs {
             dir.note_failure(&error);
             return Err(error.into());
         }
-        held(&self.state).places.remove(partition);
+        held(&self.state).take(partition);
         Ok((place, to))
     }
 

@@ -19,7 +19,7 @@ mod partition_name;
 pub use error::DirectoryError;
 pub use load::{LoadArgs, Loaded, LoadedLog, Place, Placement};
 pub use log_dir::{LOCK_FILE, LogDir};
-pub use log_dirs::{LogDirs, PartitionCheckpoint};
+pub use log_dirs::{Created, LogDirs, NewPartition, PartitionCheckpoint};
 pub use partition_name::{DirectoryName, Suffix, TopicPartition};
 
 use crate::error::LogError;

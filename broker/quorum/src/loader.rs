@@ -1,0 +1,173 @@
+//! From the files on disk to a quorum that can start.
+
+use bytes::Bytes;
+use wire::ids::{LeaderEpoch, Offset};
+use wire::records::Batch;
+
+use crate::batches::{LogEntry, entries};
+use crate::quorum::Restored;
+use crate::{Config, ElectionState, Error, Quorum, Snapshot, SnapshotId, Voters};
+
+/// Reads what the node finds in the metadata directory, in this order: `quorum-state`, the
+/// snapshots, the log's batches from its start. The records that it hands back make the state.
+#[derive(Debug)]
+pub struct Loader {
+    config: Config,
+    state: ElectionState,
+    /// Whole snapshots on disk, the oldest first.
+    snapshots: Vec<SnapshotFile>,
+    voters: Option<Voters>,
+    /// Where the next batch must begin; unknown before the first.
+    next: Option<Offset>,
+    last_epoch: LeaderEpoch,
+    last_ms: i64,
+    /// Bytes of log after the newest snapshot.
+    bytes_since_snapshot: u64,
+}
+
+/// A whole snapshot on disk, with what retention asks about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SnapshotFile {
+    pub(crate) id: SnapshotId,
+    pub(crate) bytes: u64,
+    pub(crate) last_contained_ms: i64,
+    /// Bytes of log between the snapshot before this one and this one.
+    pub(crate) log_bytes: u64,
+}
+
+impl Loader {
+    /// For this node.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            state: ElectionState::default(),
+            snapshots: Vec::new(),
+            voters: None,
+            next: None,
+            last_epoch: LeaderEpoch(0),
+            last_ms: 0,
+            bytes_since_snapshot: 0,
+        }
+    }
+
+    /// The content of `quorum-state`, if there is one.
+    ///
+    /// # Errors
+    /// It is not what a quorum writes.
+    pub fn quorum_state(&mut self, content: &[u8]) -> Result<(), Error> {
+        self.state = ElectionState::parse(content)?;
+        Ok(())
+    }
+
+    /// A snapshot older than the newest: it is only kept in mind, for retention.
+    pub fn older_snapshot(&mut self, id: SnapshotId, bytes: u64) {
+        self.snapshots.push(SnapshotFile { id, bytes, last_contained_ms: 0, log_bytes: 0 });
+        self.snapshots.sort_by_key(|snapshot| snapshot.id);
+    }
+
+    /// The newest snapshot. Gives its records, with which the state begins.
+    ///
+    /// # Errors
+    /// The file is damaged or says something that this version does not follow.
+    pub fn newest_snapshot(&mut self, id: SnapshotId, file: Bytes) -> Result<Vec<Bytes>, Error> {
+        let bytes = u64::try_from(file.len()).unwrap_or(u64::MAX);
+        let snapshot = Snapshot::parse(id, file)?;
+        let last_contained_ms = snapshot.last_contained_ms;
+        self.snapshots.push(SnapshotFile { id, bytes, last_contained_ms, log_bytes: 0 });
+        self.snapshots.sort_by_key(|snapshot| snapshot.id);
+        self.last_epoch = self.last_epoch.max(id.epoch);
+        self.last_ms = last_contained_ms;
+        self.voters = snapshot.voters;
+        Ok(snapshot.records)
+    }
+
+    /// The next batch of the log. Gives its records that the newest snapshot does not contain.
+    ///
+    /// # Errors
+    /// The batch is damaged, does not continue the log, or says something that this version does
+    /// not follow.
+    pub fn batch(&mut self, batch: &Batch) -> Result<Vec<(Offset, Bytes)>, Error> {
+        let header = batch.header();
+        let found = Offset(header.base_offset);
+        if let Some(expected) = self.next.filter(|next| *next != found) {
+            return Err(Error::Gap { expected, found });
+        }
+        self.next = Some(Offset(header.next_offset()));
+        let epoch = LeaderEpoch(header.partition_leader_epoch);
+        let contained = self.newest_end();
+        if epoch < self.last_epoch && found >= contained {
+            return Err(Error::EpochBackwards { offset: found, epoch });
+        }
+        self.last_epoch = self.last_epoch.max(epoch);
+        let bytes = u64::try_from(header.size_in_bytes()).unwrap_or(u64::MAX);
+        let last = Offset(header.last_offset());
+        match self.snapshots.iter_mut().find(|snapshot| snapshot.id.end_offset > last) {
+            Some(snapshot) => snapshot.log_bytes = snapshot.log_bytes.saturating_add(bytes),
+            None => self.bytes_since_snapshot = self.bytes_since_snapshot.saturating_add(bytes),
+        }
+        if last < contained {
+            return Ok(Vec::new());
+        }
+        self.last_ms = header.max_timestamp;
+        let mut records = Vec::new();
+        for entry in entries(batch)? {
+            match entry {
+                LogEntry::Data { offset, value } if offset >= contained => {
+                    records.push((offset, value));
+                }
+                LogEntry::Voters(voters) => self.voters = Some(voters),
+                _ => {}
+            }
+        }
+        Ok(records)
+    }
+
+    /// The quorum, ready to start. `log_start` and `log_end` are those of the log itself.
+    ///
+    /// # Errors
+    /// The files contradict each other, or are another node's.
+    pub fn finish(self, log_start: Offset, log_end: Offset) -> Result<Quorum, Error> {
+        if let Some(found) = self.next.filter(|next| *next != log_end) {
+            return Err(Error::Gap { expected: log_end, found });
+        }
+        let snapshot = self.newest_end();
+        if log_start > snapshot {
+            return Err(Error::MissingSnapshot(log_start));
+        }
+        if log_end < snapshot {
+            return Err(Error::LogBehindSnapshot { end: log_end, snapshot });
+        }
+        let fresh = self.snapshots.is_empty() && log_end == Offset(0);
+        let voters = match self.voters {
+            Some(voters) => voters,
+            // Formation: the first voter is whoever begins.
+            None if fresh => Voters::new(vec![self.config.voter()]),
+            None => Voters::default(),
+        };
+        if !voters.contains(self.config.node, self.config.directory) {
+            return Err(Error::NotAVoter {
+                node: self.config.node,
+                directory: self.config.directory,
+                voters: voters.describe(),
+            });
+        }
+        if voters.len() > 1 {
+            return Err(Error::SeveralVoters(voters.len()));
+        }
+        let last_epoch = self.last_epoch.max(self.state.epoch);
+        let restored = Restored {
+            fresh,
+            voters,
+            last_epoch,
+            log_end,
+            last_ms: self.last_ms,
+            snapshots: self.snapshots,
+            bytes_since_snapshot: self.bytes_since_snapshot,
+        };
+        Ok(Quorum::new(self.config, restored))
+    }
+
+    fn newest_end(&self) -> Offset {
+        self.snapshots.last().map_or(Offset(0), |snapshot| snapshot.id.end_offset)
+    }
+}

@@ -1,0 +1,100 @@
+//! `quorum-state`: who leads, and for whom this node voted. Kafka's JSON, data version 1.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use wire::ids::{BrokerId, LeaderEpoch, Uuid};
+
+use crate::Error;
+
+/// The format that we write.
+const DATA_VERSION: i64 = 1;
+
+/// What a voter must remember across a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ElectionState {
+    /// The latest epoch that this node has seen.
+    pub epoch: LeaderEpoch,
+    /// Its leader, if known.
+    pub leader: Option<BrokerId>,
+    /// For whom this node voted in the epoch, and that voter's directory.
+    pub voted: Option<(BrokerId, Uuid)>,
+}
+
+impl Default for ElectionState {
+    fn default() -> Self {
+        Self { epoch: LeaderEpoch(0), leader: None, voted: None }
+    }
+}
+
+impl ElectionState {
+    /// The content of the file.
+    pub fn to_bytes(self) -> Bytes {
+        let (voted_id, voted_directory) = self.voted.unwrap_or((BrokerId(-1), Uuid::ZERO));
+        let json = json!({
+            "leaderId": self.leader.map_or(-1, |id| id.0),
+            "leaderEpoch": self.epoch.0,
+            "votedId": voted_id.0,
+            "votedDirectoryId": voted_directory.to_string(),
+            "data_version": DATA_VERSION,
+        });
+        Bytes::from(json.to_string())
+    }
+
+    /// Reads the content of the file, of data version 0 or 1.
+    ///
+    /// # Errors
+    /// The content is not such a file.
+    pub fn parse(content: &[u8]) -> Result<Self, Error> {
+        let json: Value = serde_json::from_slice(content)?;
+        let number = |key: &str| json.get(key).and_then(Value::as_i64);
+        let id = |key: &str| number(key).and_then(|id| i32::try_from(id).ok());
+        let version = number("data_version").unwrap_or(-1);
+        if !(0..=DATA_VERSION).contains(&version) {
+            return Err(Error::StateVersion(version));
+        }
+        let directory = match json.get("votedDirectoryId").and_then(Value::as_str) {
+            Some(text) => text.parse().map_err(|_| Error::StateDirectory)?,
+            None => Uuid::ZERO,
+        };
+        let known = |key: &str| id(key).filter(|id| *id >= 0).map(BrokerId);
+        Ok(Self {
+            epoch: LeaderEpoch(id("leaderEpoch").unwrap_or(0).max(0)),
+            leader: known("leaderId"),
+            voted: known("votedId").map(|id| (id, directory)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip_and_kafkas_own_form() {
+        let state = ElectionState {
+            epoch: LeaderEpoch(7),
+            leader: Some(BrokerId(1)),
+            voted: Some((BrokerId(1), Uuid([9; 16]))),
+        };
+        assert_eq!(ElectionState::parse(&state.to_bytes()).unwrap(), state);
+        let fresh = ElectionState::default();
+        assert_eq!(ElectionState::parse(&fresh.to_bytes()).unwrap(), fresh);
+        let old = br#"{"clusterId":"","leaderId":3,"leaderEpoch":2,"votedId":-1,
+            "appliedOffset":0,"currentVoters":[{"voterId":3}],"data_version":0}"#;
+        let parsed = ElectionState::parse(old).unwrap();
+        assert_eq!(
+            (parsed.epoch, parsed.leader, parsed.voted),
+            (LeaderEpoch(2), Some(BrokerId(3)), None)
+        );
+    }
+
+    #[test]
+    fn what_is_not_such_a_file_is_refused() {
+        assert!(matches!(ElectionState::parse(b"{"), Err(Error::StateFile(_))));
+        assert!(matches!(ElectionState::parse(b"{}"), Err(Error::StateVersion(-1))));
+        let newer = br#"{"leaderEpoch":1,"data_version":2}"#;
+        assert!(matches!(ElectionState::parse(newer), Err(Error::StateVersion(2))));
+        let bad = br#"{"leaderEpoch":1,"votedDirectoryId":"x","data_version":1}"#;
+        assert!(matches!(ElectionState::parse(bad), Err(Error::StateDirectory)));
+    }
+}

@@ -162,6 +162,9 @@ pub enum ConfigError {
         /// What is missing.
         why: &'static str,
     },
+    /// A value that holds for topics is none that a topic may have.
+    #[error("the default of topics is refused: {0}")]
+    Topic(#[from] metadata::topic_config::ConfigError),
     /// The code asked for a key that the tables do not hold: a defect of Tidelog.
     #[error("defect: {name} is not defined as it is used")]
     Undefined {

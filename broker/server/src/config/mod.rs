@@ -22,9 +22,14 @@ pub use def::{Check, Def, Kind, Role, Value};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use resolved::{Held, Layers, Note, Resolved};
 pub use settings::{
-    FetchSettings, GroupSettings, LogSettings, LoggingSettings, MetadataLogSettings, MetricsLevel,
-    NodeSettings, Settings, TopicSettings,
+    FetchSettings, GroupSettings, LoggingSettings, MetadataLogSettings, MetricsLevel, NodeSettings,
+    Settings, TopicSettings,
 };
+
+use std::time::Duration;
+
+use node::{Endpoint, LogLimits, NodeConfig};
+use wire::ids::BrokerId;
 
 use crate::serve_config::ServeConfig;
 
@@ -61,6 +66,37 @@ impl Settings {
             maintenance: self.maintenance.clone(),
             worker_threads: self.worker_threads,
             drain_timeout: self.drain_timeout,
+        }
+    }
+
+    /// What the node needs to open; clients reach it at `endpoints`.
+    #[must_use]
+    pub fn node_config(&self, endpoints: Vec<Endpoint>) -> NodeConfig {
+        let whole_ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        NodeConfig {
+            node_id: BrokerId(self.node.node_id),
+            rack: self.node.rack.clone(),
+            log_dirs: self.log_dirs.clone(),
+            metadata_log_dir: Some(self.metadata_log_dir.clone()),
+            cluster_id: self.node.cluster_id.clone(),
+            endpoints,
+            settings: metadata::control::Settings {
+                num_partitions: self.topics.partitions,
+                default_replication_factor: self.topics.replication_factor,
+                delete_topic_enable: self.topics.deletable,
+                auto_create_topics_enable: self.topics.auto_create,
+                offsets_topic_num_partitions: self.groups.topic_partitions,
+                offsets_topic_replication_factor: self.groups.topic_replication_factor,
+                offsets_topic_segment_bytes: self.groups.topic_segment_bytes,
+                topic_defaults: self.topic_defaults.clone(),
+            },
+            log_limits: LogLimits {
+                producer_expiration_ms: whole_ms(self.producer_id_expiration),
+                ..LogLimits::default()
+            },
+            fetch_session_slots: self.fetch.sessions_max,
+            metadata_snapshot_bytes: self.metadata_log.bytes_between_snapshots_max,
+            metadata_snapshot_interval_ms: whole_ms(self.metadata_log.snapshot_interval_max),
         }
     }
 }

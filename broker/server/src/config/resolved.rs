@@ -40,6 +40,8 @@ struct Setting {
 pub struct Held {
     /// The value.
     pub value: Value,
+    /// The value as it was written.
+    pub text: String,
     /// Where it was set.
     pub at: Source,
 }
@@ -110,8 +112,10 @@ impl Resolved {
         let mut resolved = Self { values: BTreeMap::new(), notes };
         let mut without_meaning = Vec::new();
         for def in registry::all() {
-            if let Some(Ok(value)) = def.default.map(|text| def.parse(text)) {
-                resolved.values.insert(def.name, Held { value, at: Source::Default });
+            let Some(text) = def.default else { continue };
+            if let Ok(value) = def.parse(text) {
+                let held = Held { value, text: text.to_owned(), at: Source::Default };
+                resolved.values.insert(def.name, held);
             }
         }
         for Setting { key, value, at } in settings {
@@ -128,7 +132,8 @@ impl Resolved {
                     }
                     match def.parse(&value) {
                         Ok(parsed) => {
-                            resolved.values.insert(def.name, Held { value: parsed, at });
+                            let held = Held { value: parsed, text: value, at };
+                            resolved.values.insert(def.name, held);
                         }
                         Err(expected) => errors.push(invalid(def, &value, at, expected)),
                     }
@@ -158,6 +163,11 @@ impl Resolved {
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
         self.held(name).is_some_and(|held| held.at != Source::Default)
+    }
+
+    /// What some layer wrote for the key.
+    pub(super) fn set_text(&self, name: &str) -> Option<String> {
+        self.held(name).filter(|held| held.at != Source::Default).map(|held| held.text.clone())
     }
 
     /// The number that the key holds, if it is set.

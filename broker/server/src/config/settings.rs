@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use metadata::topic_config::Defaults;
+
 use crate::serve_config::{ListenerConfig, MaintenanceConfig, SocketConfig};
 
 /// Everything that the configuration decides, in types.
@@ -31,8 +33,10 @@ pub struct Settings {
     pub metadata_log_dir: PathBuf,
     /// Threads that open logs at start, for each directory.
     pub recovery_threads_per_dir: usize,
-    /// What topics get that do not say otherwise.
-    pub log: LogSettings,
+    /// What a topic gets that does not say otherwise.
+    pub topic_defaults: Defaults,
+    /// `tidelog.produce.validation=relaxed`
+    pub relaxed_validation: bool,
     /// The metadata log.
     pub metadata_log: MetadataLogSettings,
     /// What topics are made of and who makes them.
@@ -60,57 +64,6 @@ pub struct NodeSettings {
     pub cluster_id: Option<String>,
     /// `broker.rack`
     pub rack: Option<String>,
-}
-
-/// Defaults of topics' logs, by their topic-level names; -1 stands as in Kafka.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LogSettings {
-    /// `segment.bytes`
-    pub segment_bytes: u32,
-    /// `segment.ms`
-    pub segment_ms: i64,
-    /// `segment.jitter.ms`
-    pub segment_jitter_ms: i64,
-    /// `segment.index.bytes`
-    pub segment_index_bytes: u32,
-    /// `index.interval.bytes`
-    pub index_interval_bytes: u32,
-    /// `retention.ms`; -1 keeps for ever.
-    pub retention_ms: i64,
-    /// `retention.bytes`; -1 is no limit.
-    pub retention_bytes: i64,
-    /// `file.delete.delay.ms`
-    pub file_delete_delay_ms: i64,
-    /// `cleanup.policy` has `delete`.
-    pub cleanup_delete: bool,
-    /// `cleanup.policy` has `compact`.
-    pub cleanup_compact: bool,
-    /// `flush.messages`
-    pub flush_messages: i64,
-    /// `flush.ms`
-    pub flush_ms: i64,
-    /// `preallocate`
-    pub preallocate: bool,
-    /// `max.message.bytes`
-    pub max_message_bytes: u32,
-    /// `message.timestamp.type` is `LogAppendTime`.
-    pub log_append_time: bool,
-    /// `message.timestamp.before.max.ms`
-    pub timestamp_before_max_ms: i64,
-    /// `message.timestamp.after.max.ms`
-    pub timestamp_after_max_ms: i64,
-    /// `compression.type` as text.
-    pub compression_type: String,
-    /// `compression.gzip.level`
-    pub compression_gzip_level: i32,
-    /// `compression.lz4.level`
-    pub compression_lz4_level: i32,
-    /// `compression.zstd.level`
-    pub compression_zstd_level: i32,
-    /// `min.insync.replicas`
-    pub min_insync_replicas: i32,
-    /// `tidelog.produce.validation=relaxed`
-    pub relaxed_validation: bool,
 }
 
 /// The metadata log.
@@ -178,7 +131,7 @@ pub struct GroupSettings {
     /// `offsets.topic.replication.factor`
     pub topic_replication_factor: i16,
     /// `offsets.topic.segment.bytes`
-    pub topic_segment_bytes: u32,
+    pub topic_segment_bytes: i32,
     /// `transaction.max.timeout.ms`
     pub transaction_timeout_ms_max: i32,
 }

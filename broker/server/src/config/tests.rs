@@ -16,6 +16,11 @@ fn settings(set: &[&str]) -> Settings {
     with(set).unwrap().settings
 }
 
+/// The number that a topic without settings of its own gets.
+fn topic(settings: &Settings, key: &str) -> i64 {
+    settings.topic_defaults.resolve([]).long(key, -77)
+}
+
 fn message(set: &[&str]) -> String {
     with(set).unwrap_err().to_string()
 }
@@ -54,8 +59,8 @@ fn later_layers_win() {
     assert_eq!(without(false, false, true).topics.partitions, 2);
     assert_eq!(without(false, false, false).topics.partitions, 9);
     let all = without(true, true, true);
-    assert_eq!(all.log.segment_bytes, 2_000_000);
-    assert_eq!(all.log.retention_ms, 77);
+    assert_eq!(topic(&all, "segment.bytes"), 2_000_000);
+    assert_eq!(topic(&all, "retention.ms"), 77);
     assert_eq!(all.fetch.bytes_max, 4_096);
     assert_eq!(all.node.node_id, 5);
 }
@@ -83,16 +88,16 @@ fn larger_units_give_way_to_smaller_ones() {
         (&["log.retention.hours=-1"], -1),
     ];
     for (set, expected) in cases {
-        assert_eq!(settings(set).log.retention_ms, *expected, "{set:?}");
+        assert_eq!(topic(&settings(set), "retention.ms"), *expected, "{set:?}");
     }
-    assert_eq!(settings(&[]).log.segment_ms, 168 * HOUR);
-    assert_eq!(settings(&["log.roll.hours=1"]).log.segment_ms, HOUR);
-    assert_eq!(settings(&["log.roll.hours=1", "log.roll.ms=5"]).log.segment_ms, 5);
-    assert_eq!(settings(&["log.roll.jitter.hours=1"]).log.segment_jitter_ms, HOUR);
-    assert_eq!(settings(&[]).log.flush_ms, i64::MAX);
-    assert_eq!(settings(&["log.flush.scheduler.interval.ms=9"]).log.flush_ms, 9);
+    assert_eq!(topic(&settings(&[]), "segment.ms"), 168 * HOUR);
+    assert_eq!(topic(&settings(&["log.roll.hours=1"]), "segment.ms"), HOUR);
+    assert_eq!(topic(&settings(&["log.roll.hours=1", "log.roll.ms=5"]), "segment.ms"), 5);
+    assert_eq!(topic(&settings(&["log.roll.jitter.hours=1"]), "segment.jitter.ms"), HOUR);
+    assert_eq!(topic(&settings(&[]), "flush.ms"), i64::MAX);
+    assert_eq!(topic(&settings(&["log.flush.scheduler.interval.ms=9"]), "flush.ms"), 9);
     let both = ["log.flush.scheduler.interval.ms=9", "log.flush.interval.ms=8"];
-    assert_eq!(settings(&both).log.flush_ms, 8);
+    assert_eq!(topic(&settings(&both), "flush.ms"), 8);
 }
 
 #[test]
@@ -142,11 +147,28 @@ fn directories() {
 
 #[test]
 fn admin_listener_forms() {
-    let admin = |text: &str| settings(&[&format!("tidelog.admin.listener={text}")]).admin;
-    assert_eq!(admin(""), None);
-    assert_eq!(admin("127.0.0.1:1").unwrap().to_string(), "127.0.0.1:1");
-    assert_eq!(admin(":1").unwrap().to_string(), "0.0.0.0:1");
-    assert_eq!(admin("[::1]:1").unwrap().to_string(), "[::1]:1");
+    let admin = |host: &str, port: &str| {
+        let host = format!("tidelog.admin.host={host}");
+        settings(&[&host, &format!("tidelog.admin.port={port}")]).admin.map(|all| all.to_string())
+    };
+    assert_eq!(admin("", "-1"), None);
+    assert_eq!(admin("", "1").as_deref(), Some("0.0.0.0:1"));
+    assert_eq!(admin("127.0.0.1", "0").as_deref(), Some("127.0.0.1:0"));
+    assert_eq!(admin("[::1]", "1").as_deref(), Some("[::1]:1"));
+}
+
+#[test]
+fn the_node_gets_what_was_configured() {
+    let settings = settings(&["node.id=4", "broker.rack=r", "log.dir=/a", "num.partitions=6"]);
+    let node = settings.node_config(Vec::new());
+    assert_eq!(node.node_id.0, 4);
+    assert_eq!(node.rack.as_deref(), Some("r"));
+    assert_eq!(node.log_dirs, [std::path::PathBuf::from("/a")]);
+    assert_eq!(node.settings.num_partitions, 6);
+    assert_eq!(node.settings.offsets_topic_num_partitions, 50);
+    assert_eq!(node.log_limits.producer_expiration_ms, 86_400_000);
+    assert_eq!(node.fetch_session_slots, 1_000);
+    assert_eq!(node.metadata_snapshot_interval_ms, 3_600_000);
 }
 
 #[test]

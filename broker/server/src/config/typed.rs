@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use metadata::topic_config::Defaults;
+
 use super::error::ConfigError;
 use super::listeners;
 use super::resolved::{Note, Resolved};
 use super::settings::{
-    FetchSettings, GroupSettings, LogSettings, LoggingSettings, MetadataLogSettings, MetricsLevel,
-    NodeSettings, Settings, TopicSettings,
+    FetchSettings, GroupSettings, LoggingSettings, MetadataLogSettings, MetricsLevel, NodeSettings,
+    Settings, TopicSettings,
 };
 use crate::serve_config::{MaintenanceConfig, SocketConfig};
 
@@ -32,7 +34,9 @@ impl Settings {
             metadata_log_dir: metadata_log_dir(resolved, &log_dirs)?,
             log_dirs,
             recovery_threads_per_dir: resolved.get("num.recovery.threads.per.data.dir")?,
-            log: log(resolved)?,
+            topic_defaults: topic_defaults(resolved)?,
+            relaxed_validation: resolved.text("tidelog.produce.validation")?.as_deref()
+                == Some("relaxed"),
             metadata_log: metadata_log(resolved)?,
             topics: topics(resolved)?,
             fetch: FetchSettings {
@@ -191,18 +195,17 @@ fn per_ip_overrides(resolved: &Resolved) -> Result<Vec<(IpAddr, usize)>, ConfigE
         .collect()
 }
 
+/// A port of -1 is no admin listener; an empty host is every address.
 fn admin(resolved: &Resolved) -> Result<Option<SocketAddr>, ConfigError> {
-    const KEY: &str = "tidelog.admin.listener";
-    let Some(text) = resolved.text(KEY)? else {
+    let port: i32 = resolved.get("tidelog.admin.port")?;
+    let Ok(port) = u16::try_from(port) else {
         return Ok(None);
     };
-    let expected = "HOST:PORT of this machine, or nothing for no admin listener";
-    if let Ok(address) = text.parse() {
-        return Ok(Some(address));
-    }
-    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.clone() };
-    let address = full.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    address.map(Some).ok_or_else(|| invalid(resolved, KEY, text, expected))
+    let host = resolved.text("tidelog.admin.host")?.unwrap_or_else(|| "0.0.0.0".to_owned());
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = (bare, port).to_socket_addrs().ok().and_then(|mut all| all.next());
+    let expected = "a name or address of this machine";
+    address.map(Some).ok_or_else(|| invalid(resolved, "tidelog.admin.host", &host, expected))
 }
 
 fn maintenance(resolved: &Resolved) -> Result<MaintenanceConfig, ConfigError> {
@@ -223,72 +226,20 @@ fn maintenance(resolved: &Resolved) -> Result<MaintenanceConfig, ConfigError> {
     })
 }
 
-/// The first key that is set wins; each is in a larger unit than the one before.
-fn first_set(
-    resolved: &Resolved,
-    names: &[(&'static str, i64)],
-) -> Result<Option<i64>, ConfigError> {
-    for (name, unit) in names {
-        if let Some(number) = resolved.number(name)? {
-            return Ok(Some(number.saturating_mul(*unit)));
-        }
-    }
-    Ok(None)
-}
-
-const MINUTE_MS: i64 = 60 * 1_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-
-fn retention_ms(resolved: &Resolved) -> Result<i64, ConfigError> {
-    let names = [
-        ("log.retention.ms", 1),
-        ("log.retention.minutes", MINUTE_MS),
-        ("log.retention.hours", HOUR_MS),
-    ];
-    for (name, _) in names {
-        if resolved.number(name)?.is_some_and(|number| number == 0 || number < -1) {
-            let number = resolved.number(name)?.unwrap_or_default();
+/// Kafka refuses 0 here and -1 is the only negative number with a meaning.
+fn check_retention(resolved: &Resolved) -> Result<(), ConfigError> {
+    for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
+        if let Some(number) = resolved.number(name)?.filter(|number| *number == 0 || *number < -1) {
             return Err(invalid(resolved, name, number, "-1 for ever, or at least 1"));
         }
     }
-    let ms = first_set(resolved, &names)?.unwrap_or(-1);
-    Ok(if ms < 0 { -1 } else { ms })
+    Ok(())
 }
 
-fn log(resolved: &Resolved) -> Result<LogSettings, ConfigError> {
-    let cleanup = resolved.list("log.cleanup.policy")?;
-    let has = |policy: &str| cleanup.iter().any(|one| one == policy);
-    let segment_ms =
-        first_set(resolved, &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)])?.unwrap_or(HOUR_MS);
-    let jitter = [("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR_MS)];
-    let flush = [("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)];
-    Ok(LogSettings {
-        segment_bytes: resolved.get("log.segment.bytes")?,
-        segment_ms,
-        segment_jitter_ms: first_set(resolved, &jitter)?.unwrap_or_default(),
-        segment_index_bytes: resolved.get("log.index.size.max.bytes")?,
-        index_interval_bytes: resolved.get("log.index.interval.bytes")?,
-        retention_ms: retention_ms(resolved)?,
-        retention_bytes: resolved.get("log.retention.bytes")?,
-        file_delete_delay_ms: resolved.get("log.segment.delete.delay.ms")?,
-        cleanup_delete: has("delete"),
-        cleanup_compact: has("compact"),
-        flush_messages: resolved.get("log.flush.interval.messages")?,
-        flush_ms: first_set(resolved, &flush)?.unwrap_or(i64::MAX),
-        preallocate: resolved.flag("log.preallocate")?,
-        max_message_bytes: resolved.get("message.max.bytes")?,
-        log_append_time: resolved.text("log.message.timestamp.type")?.as_deref()
-            == Some("LogAppendTime"),
-        timestamp_before_max_ms: resolved.get("log.message.timestamp.before.max.ms")?,
-        timestamp_after_max_ms: resolved.get("log.message.timestamp.after.max.ms")?,
-        compression_type: resolved.text("compression.type")?.unwrap_or_default(),
-        compression_gzip_level: resolved.get("compression.gzip.level")?,
-        compression_lz4_level: resolved.get("compression.lz4.level")?,
-        compression_zstd_level: resolved.get("compression.zstd.level")?,
-        min_insync_replicas: resolved.get("min.insync.replicas")?,
-        relaxed_validation: resolved.text("tidelog.produce.validation")?.as_deref()
-            == Some("relaxed"),
-    })
+/// The broker's keys that a topic falls back to; the table of them is `metadata`'s.
+fn topic_defaults(resolved: &Resolved) -> Result<Defaults, ConfigError> {
+    check_retention(resolved)?;
+    Ok(Defaults::from_broker(|name| resolved.set_text(name))?)
 }
 
 fn metadata_log(resolved: &Resolved) -> Result<MetadataLogSettings, ConfigError> {

@@ -9,8 +9,11 @@ pub(in crate::config) const KEYS: &[Def] = &[
     text("tidelog.produce.validation", "strict")
         .check(Check::OneOf(&["strict", "relaxed"]))
         .doc("How far produced batches are checked; relaxed trusts what is inside a batch."),
-    text("tidelog.admin.listener", "0.0.0.0:9644")
-        .doc("HOST:PORT of the HTTP listener for health and metrics; empty is none."),
+    text("tidelog.admin.host", "")
+        .doc("The address of the HTTP listener for health and metrics; empty is every address."),
+    int("tidelog.admin.port", "9644")
+        .range(-1.0, 65_535.0)
+        .doc("Its port; 0 is any free one, -1 is no such listener."),
     int("tidelog.data.threads", "0")
         .range(0.0, 1024.0)
         .doc("Threads that serve clients; 0 is one for each core."),

@@ -66,7 +66,7 @@ fn yaml_is_one_flat_map() {
     assert_eq!(settings.log_dirs.len(), 2);
     assert!(!settings.topics.auto_create);
     assert_eq!(settings.node.rack.as_deref(), Some("r1"));
-    assert_eq!(settings.log.retention_ms, -1);
+    assert_eq!(super::topic(&settings, "retention.ms"), -1);
     assert_eq!(read("empty.yml", "").unwrap().settings.node.node_id, 0);
     assert_eq!(read("comment.yaml", "# nothing\n").unwrap().settings.node.node_id, 0);
 }

@@ -90,9 +90,9 @@ fn refusals() {
              by commas",
         ),
         (
-            &["tidelog.admin.listener=9644"],
-            "--set: tidelog.admin.listener=9644: expected HOST:PORT of this machine, or nothing \
-             for no admin listener",
+            &["tidelog.admin.host=no.such.host.invalid"],
+            "--set: tidelog.admin.host=no.such.host.invalid: expected a name or address of this \
+             machine",
         ),
     ];
     for (set, expected) in cases {

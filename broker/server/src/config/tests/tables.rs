@@ -40,16 +40,24 @@ fn every_topic_key_has_one_broker_key() {
 }
 
 #[test]
-fn the_defaults_are_a_configuration_of_kafkas_values() {
-    let log = load(&Default::default()).unwrap().settings.log;
-    assert_eq!(log.segment_bytes, 1 << 30);
-    assert_eq!(log.segment_index_bytes, 10 << 20);
-    assert_eq!(log.index_interval_bytes, 4_096);
-    assert_eq!(log.max_message_bytes, 1_048_588);
-    assert_eq!(log.retention_bytes, -1);
-    assert_eq!(log.timestamp_after_max_ms, 3_600_000);
-    assert_eq!(log.timestamp_before_max_ms, i64::MAX);
-    assert_eq!(log.file_delete_delay_ms, 60_000);
-    assert_eq!(log.flush_messages, i64::MAX);
-    assert!(log.cleanup_delete && !log.cleanup_compact && !log.relaxed_validation);
+fn topics_get_kafkas_defaults() {
+    let settings = load(&Default::default()).unwrap().settings;
+    let number = |key: &str| super::topic(&settings, key);
+    assert_eq!(number("segment.bytes"), 1 << 30);
+    assert_eq!(number("segment.index.bytes"), 10 << 20);
+    assert_eq!(number("max.message.bytes"), 1_048_588);
+    assert_eq!(number("retention.ms"), 7 * 24 * 3_600_000);
+    assert_eq!(number("message.timestamp.after.max.ms"), 3_600_000);
+    assert_eq!(number("flush.ms"), i64::MAX);
+    assert!(!settings.relaxed_validation);
+}
+
+#[test]
+fn the_topic_keys_of_the_table_are_those_of_metadata() {
+    for def in registry::all() {
+        if let Some(topic) = def.topic {
+            let known = metadata::topic_config::find(topic).unwrap_or_else(|| panic!("{topic}"));
+            assert!(known.synonyms.iter().any(|one| one.name == def.name), "{}", def.name);
+        }
+    }
 }

@@ -7,18 +7,7 @@ use wire::ids::BrokerId;
 
 use crate::log_config::LogLimits;
 
-/// Where clients or brokers reach one of this broker's listeners.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The listener's name, `PLAINTEXT` for instance.
-    pub name: String,
-    /// The advertised host.
-    pub host: String,
-    /// The advertised port.
-    pub port: u16,
-    /// Kafka's number of the security protocol: 0 is PLAINTEXT.
-    pub security_protocol: i16,
-}
+pub use metadata::image::Endpoint;
 
 /// Everything a node needs to open.
 #[derive(Clone, Debug)]
@@ -41,6 +30,10 @@ pub struct NodeConfig {
     pub log_limits: LogLimits,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_slots: usize,
+    /// Logs opened at once at the start (`num.recovery.threads.per.data.dir`); 1 is in order.
+    pub recovery_threads: usize,
+    /// `log.segment.delete.delay.ms`, for topics whose deletion the last stop interrupted.
+    pub delete_delay_ms: i64,
     /// `metadata.log.max.record.bytes.between.snapshots`.
     pub metadata_snapshot_bytes: u64,
     /// `metadata.log.max.snapshot.interval.ms`; 0 is never by time.

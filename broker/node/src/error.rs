@@ -8,17 +8,6 @@ use storage::error::{AppendError, LogError, ReadError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// `log.dirs` names no directory.
-    #[error("log.dirs names no directory")]
-    NoLogDirs,
-    /// The disk belongs to another cluster.
-    #[error("the disk belongs to cluster {found}, expected {expected}")]
-    OtherCluster {
-        /// The cluster id on the disk.
-        found: String,
-        /// The configured one.
-        expected: String,
-    },
     /// The metadata log contradicts itself or is newer than this version.
     #[error("metadata log: {0}")]
     Replay(#[from] ReplayError),
@@ -34,6 +23,38 @@ pub enum Error {
     /// The metadata log could not be read.
     #[error("metadata log: {0}")]
     MetadataRead(#[from] ReadError),
+    /// A record of the metadata log does not decode.
+    #[error("metadata log: {0}")]
+    Decode(#[from] wire::codec::DecodeError),
+    /// A record of the metadata log does not encode.
+    #[error("metadata log: {0}")]
+    Encode(#[from] wire::codec::EncodeError),
+    /// The quorum cannot start.
+    #[error(transparent)]
+    Quorum(#[from] quorum::Error),
+    /// The quorum did not take the records.
+    #[error(transparent)]
+    ProposalRefused(quorum::Refusal),
+    /// The disk refused what the quorum asked for.
+    #[error("metadata log: {0}")]
+    MetadataDisk(String),
+    /// The quorum stopped by itself.
+    #[error("metadata log: {0}")]
+    QuorumStopped(String),
+    /// The log directories cannot be used.
+    #[error(transparent)]
+    Directory(#[from] storage::directory::DirectoryError),
+    /// The directory of the metadata log is offline.
+    #[error("the directory of the metadata log, {}, is offline", .0.display())]
+    MetadataDirOffline(std::path::PathBuf),
+    /// The log directories and the metadata log name different clusters.
+    #[error("the log directories belong to cluster {directories}, the metadata log to {log}")]
+    TwoClusters {
+        /// In `meta.properties`.
+        directories: String,
+        /// In the metadata log.
+        log: String,
+    },
     /// The controller refused.
     #[error(transparent)]
     Refused(#[from] metadata::control::Refusal),

@@ -1,56 +1,51 @@
-//! The node: what is found without waiting, and how it comes up.
+//! The node: what is found without waiting.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use metadata::Image;
 use replication::Partition;
 use replication::fetch_session::SessionCache;
+use storage::directory::LogDirs;
 use storage::disk::Disk;
+use storage::log::Deletion;
 use wire::ErrorCode;
 use wire::ids::{BrokerId, PartitionIndex, TopicId};
 
 use crate::config::NodeConfig;
 use crate::controller::Controller;
-use crate::error::Error;
+use crate::notice::Notices;
 use crate::partitions::{Partitions, TopicReplicas};
 use crate::producer_ids::ProducerIds;
+use crate::reconcile::name_of;
 
 /// A broker without sockets. Share it as an `Arc`.
 pub struct Node {
     pub(crate) config: NodeConfig,
-    cluster_id: String,
+    pub(crate) cluster_id: String,
+    /// Counts this broker's registrations.
+    pub(crate) broker_epoch: i64,
     pub(crate) image: ArcSwap<Image>,
     pub(crate) partitions: Partitions,
     pub(crate) controller: Mutex<Controller>,
     pub(crate) producer_ids: Mutex<ProducerIds>,
-    sessions: SessionCache,
+    pub(crate) sessions: SessionCache,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dirs: LogDirs,
+    /// Holds the lock on `metadata.log.dir` when that is not one of `log.dirs`.
+    pub(crate) metadata_dirs: Option<LogDirs>,
+    /// Directories whose failure has been acted on.
+    pub(crate) offline_dirs: Mutex<BTreeSet<PathBuf>>,
+    /// Partitions whose logs could not be made yet.
+    pub(crate) missing: Mutex<BTreeSet<(TopicId, PartitionIndex)>>,
+    /// Files of segments that retention gave up, until their delay has passed.
+    pub(crate) deletions: Mutex<Vec<Deletion>>,
+    pub(crate) notices: Notices,
 }
 
 impl Node {
-    /// Opens the log directories (formatting fresh ones), replays the metadata log, registers this
-    /// broker and starts its partitions. Blocks on the disk.
-    ///
-    /// # Errors
-    /// Why the node cannot come up; the message is for the operator.
-    pub fn open(
-        config: NodeConfig,
-        _disk: Arc<dyn Disk>,
-        _now_ms: i64,
-        seed: u64,
-    ) -> Result<Self, Error> {
-        let controller = Controller::new(seed);
-        Ok(Self {
-            cluster_id: config.cluster_id.clone().unwrap_or_default(),
-            image: ArcSwap::default(),
-            partitions: Partitions::default(),
-            controller: Mutex::new(controller),
-            producer_ids: Mutex::default(),
-            sessions: SessionCache::new(config.fetch_session_slots, seed),
-            config,
-        })
-    }
-
     /// The configuration it was opened with.
     #[must_use]
     pub fn config(&self) -> &NodeConfig {
@@ -121,10 +116,14 @@ impl Node {
     }
 
     /// A call on the partition failed: if the disk under it is broken, its directory goes offline
-    /// with all partitions on it.
+    /// with all partitions on it. To be called with every error of [`Partition::append`],
+    /// [`Partition::read`] and [`Partition::flush`]; cheap when the disk is not to blame.
     pub fn partition_failed(&self, partition: &Partition, error: &replication::Error) {
-        if error.breaks_directory() {
-            partition.go_offline();
+        if let Some(disk_error) = error.disk_error()
+            && let Some(name) = name_of(partition)
+        {
+            self.dirs.note_failure(&name, disk_error);
+            self.follow_offline_dirs();
         }
     }
 }

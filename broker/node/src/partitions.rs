@@ -37,11 +37,9 @@ impl TopicReplicas {
         }
     }
 
-    pub(crate) fn with(&self, index: usize, partition: Option<Arc<Partition>>) -> Self {
-        let mut copy =
-            Self { id: self.id, name: Arc::clone(&self.name), slots: self.slots.clone() };
-        copy.set(index, partition);
-        copy
+    /// The same replicas, to be changed and put in the old ones' place.
+    pub(crate) fn copy(&self) -> Self {
+        Self { id: self.id, name: Arc::clone(&self.name), slots: self.slots.clone() }
     }
 
     /// The partitions that are served.

@@ -53,8 +53,8 @@ impl Partition {
     /// Appends a client's batches. A refused append changes nothing.
     ///
     /// # Errors
-    /// Why nothing was appended. When [`Error::breaks_directory`], the caller has to take the log
-    /// directory offline.
+    /// Why nothing was appended. When there is an [`Error::disk_error`] that does not heal, the
+    /// caller has to take the log directory offline.
     pub fn append(
         &self,
         now_ms: i64,

@@ -1,5 +1,6 @@
 //! Why a partition refused: each variant one decision of the caller, and its Kafka code.
 
+use storage::disk::DiskError;
 use storage::error::{AppendError, LogError, ReadError};
 use wire::ErrorCode;
 use wire::ids::LeaderEpoch;
@@ -75,17 +76,15 @@ impl Error {
         }
     }
 
-    /// Whether the disk under the log failed in a way that does not heal: the directory must go
-    /// offline. A full disk heals.
+    /// The failed disk call beneath, if that is what it was. Unless it heals, the directory has
+    /// to go offline.
     #[must_use]
-    pub fn breaks_directory(&self) -> bool {
+    pub fn disk_error(&self) -> Option<&DiskError> {
         match self {
-            Self::Append(AppendError::Disk(error)) | Self::Read(ReadError::Disk(error)) => {
-                !error.heals()
-            }
-            Self::Log(LogError::Disk(error)) => !error.heals(),
-            Self::Append(AppendError::Poisoned) | Self::Log(LogError::Poisoned) => true,
-            _ => false,
+            Self::Append(AppendError::Disk(error) | AppendError::DiskFull(error))
+            | Self::Read(ReadError::Disk(error))
+            | Self::Log(LogError::Disk(error)) => Some(error),
+            _ => None,
         }
     }
 }

@@ -67,6 +67,12 @@ impl Partition {
         Ok(())
     }
 
+    /// `file.delete.delay.ms`.
+    #[must_use]
+    pub fn file_delete_delay_ms(&self) -> i64 {
+        self.lock().log().config().file_delete_delay_ms
+    }
+
     /// The numbers that the directory's checkpoints hold.
     #[must_use]
     pub fn checkpointed(&self) -> Checkpointed {

@@ -1,0 +1,139 @@
+//! What the node has to say to its operator. It has no log of its own: the server takes these
+//! and prints them.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use storage::directory::{DirectoryError, TopicPartition};
+use storage::disk::DiskError;
+use storage::log::RecoveryReport;
+
+/// Notices kept at most; when nobody takes them, the oldest stay and the rest are counted.
+const NOTICES_MAX: usize = 10_000;
+
+/// Something an operator should know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A log was repaired, or found corrupt, when it was opened.
+    Recovered {
+        /// The partition.
+        partition: TopicPartition,
+        /// What was found and done.
+        report: RecoveryReport,
+    },
+    /// A log could not be opened or made; its partition is not served. Tried again with each
+    /// `Node::retry_missing`, unless it exists and is damaged.
+    NotServed {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why.
+        error: DirectoryError,
+    },
+    /// A log that no assignment wants was set aside here.
+    Stray {
+        /// Where it is now.
+        path: PathBuf,
+    },
+    /// A directory among the log directories that is nothing of ours.
+    Unknown {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A deleted topic's log could not be removed.
+    NotRemoved {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why.
+        error: DirectoryError,
+    },
+    /// A log directory went offline with all its partitions.
+    DirectoryOffline {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: DiskError,
+    },
+    /// The disk refused some upkeep; it is tried again.
+    Upkeep {
+        /// What failed.
+        error: DiskError,
+    },
+    /// A topic asks for compaction, which there is not yet: everything is kept.
+    CompactionMissing {
+        /// The topic.
+        topic: String,
+    },
+    /// The controller has stopped: nothing can be changed until the process starts again.
+    ControllerStopped {
+        /// Why.
+        why: String,
+    },
+    /// So many notices were dropped because nobody took them.
+    Dropped {
+        /// How many.
+        count: usize,
+    },
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Recovered { partition, report } => write!(
+                f,
+                "{partition}: recovered {} segments ({} bytes), rebuilt {} indexes, cut {} tails, \
+                 log ends at {}{}",
+                report.segments_recovered,
+                report.bytes_recovered,
+                report.indexes_rebuilt,
+                report.cut.len(),
+                report.end_offset.unwrap_or_default(),
+                report.corruption.map(|corrupt| format!(": {corrupt}")).unwrap_or_default(),
+            ),
+            Self::NotServed { partition, error } => write!(f, "{partition} not served: {error}"),
+            Self::Stray { path } => {
+                write!(f, "no assignment wants this log, set aside at {}", path.display())
+            }
+            Self::Unknown { path } => {
+                write!(f, "not a partition's directory, left alone: {}", path.display())
+            }
+            Self::NotRemoved { partition, error } => write!(f, "{partition} not removed: {error}"),
+            Self::DirectoryOffline { path, reason } => {
+                write!(f, "log directory {} is offline: {reason}", path.display())
+            }
+            Self::Upkeep { error } => write!(f, "upkeep failed, will be tried again: {error}"),
+            Self::CompactionMissing { topic } => {
+                write!(f, "topic {topic} asks for compaction, which is not there yet: all is kept")
+            }
+            Self::ControllerStopped { why } => write!(f, "the controller has stopped: {why}"),
+            Self::Dropped { count } => write!(f, "{count} more notices were dropped"),
+        }
+    }
+}
+
+/// The notices nobody has taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    state: Mutex<(Vec<Notice>, usize)>,
+}
+
+impl Notices {
+    pub(crate) fn push(&self, notice: Notice) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kept, dropped) = &mut *state;
+        if kept.len() < NOTICES_MAX {
+            kept.push(notice);
+        } else {
+            *dropped += 1;
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<Notice> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut kept, dropped) = std::mem::take(&mut *state);
+        if dropped > 0 {
+            kept.push(Notice::Dropped { count: dropped });
+        }
+        kept
+    }
+}

@@ -1,0 +1,259 @@
+//! From the image to the partitions that run here: what the metadata assigns to this broker is
+//! started, what it takes away is stopped, what it changes is passed on.
+//!
+//! Runs on the controller's thread, under its lock: one change at a time. A new topic's logs exist
+//! before the image shows the topic; a deleted topic has left the image before its logs go.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+
+use metadata::image::{Resource, ResourceKind, Topic};
+use metadata::{Delta, Image, TopicChange};
+use replication::partition::{Identity, Leadership};
+use replication::{Partition, partition};
+use storage::LogConfig;
+use storage::directory::{DirectoryError, NewPartition, TopicPartition};
+use storage::log::Log;
+use wire::ids::{PartitionIndex, TopicId, Uuid};
+
+use crate::log_config::log_config;
+use crate::node::Node;
+use crate::notice::Notice;
+use crate::partitions::TopicReplicas;
+
+/// What a topic's configuration means to its partitions.
+pub(crate) struct TopicSettings {
+    pub(crate) log: Arc<LogConfig>,
+    min_insync_replicas: usize,
+}
+
+impl Node {
+    /// What holds for a topic under this image.
+    pub(crate) fn topic_settings(&self, image: &Image, name: &str) -> TopicSettings {
+        let resolved = self.config.settings.topic_defaults.resolve(image.configs.of_topic(name));
+        let min_insync = resolved.int("min.insync.replicas", 1);
+        TopicSettings {
+            log: Arc::new(log_config(&resolved, &self.config.log_limits)),
+            min_insync_replicas: usize::try_from(min_insync).unwrap_or(1),
+        }
+    }
+
+    /// Starts and changes what `next` has and the image before it had not, or had otherwise.
+    pub(crate) fn start_changed(&self, now_ms: i64, next: &Image, delta: &Delta) {
+        let mut changed = Vec::new();
+        for (id, change) in &delta.topics {
+            let TopicChange::Changed { partitions, .. } = change else { continue };
+            let Some(topic) = next.topics.by_id(*id) else { continue };
+            changed.extend(self.changed_topic(now_ms, next, topic, partitions));
+        }
+        self.partitions.change(changed, &[]);
+        for resource in &delta.configs {
+            self.reconfigure(next, resource);
+        }
+    }
+
+    /// Stops what a deleted topic had. `random` names the directories until their bytes go.
+    pub(crate) fn stop_deleted(
+        &self,
+        now_ms: i64,
+        delta: &Delta,
+        random: &mut dyn FnMut() -> u128,
+    ) {
+        let deleted = delta.topics.iter().filter_map(|(id, change)| match change {
+            TopicChange::Deleted { .. } => Some(*id),
+            TopicChange::Changed { .. } => None,
+        });
+        for id in deleted {
+            let Some(topic) = self.partitions.by_id(id) else { continue };
+            self.partitions.change(Vec::new(), &[id]);
+            self.missing().retain(|(missing, _)| *missing != id);
+            for partition in topic.iter() {
+                partition.retire();
+                let Some(name) = name_of(partition) else { continue };
+                let delay_ms = partition.file_delete_delay_ms();
+                let unique = Uuid::from_random(random());
+                if let Err(error) = self.dirs.delete_partition(&name, unique, now_ms, delay_ms) {
+                    self.notices.push(Notice::NotRemoved { partition: name, error });
+                    self.follow_offline_dirs();
+                }
+            }
+        }
+    }
+
+    /// Tries again to make the logs that could not be made, for want of space for instance.
+    /// Returns how many are still missing. Blocks on the disk.
+    pub fn retry_missing(&self, now_ms: i64) -> usize {
+        if self.missing().is_empty() {
+            return 0;
+        }
+        // The controller's lock keeps the topics as they are meanwhile.
+        let _controller = self.controller.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = self.image();
+        let missing = std::mem::take(&mut *self.missing());
+        for (id, index) in missing {
+            let Some(topic) = image.topics.by_id(id) else { continue };
+            let again = BTreeSet::from([index]);
+            let changed = self.changed_topic(now_ms, &image, topic, &again);
+            self.partitions.change(changed.into_iter().collect(), &[]);
+        }
+        self.missing().len()
+    }
+
+    /// A partition out of a log that was found at the start.
+    pub(crate) fn adopt(
+        &self,
+        image: &Image,
+        topic: &Topic,
+        index: PartitionIndex,
+        log: Log,
+    ) -> Option<Arc<Partition>> {
+        let settings = self.topic_settings(image, &topic.name);
+        let leadership = self.leadership(topic, index, &settings)?;
+        let identity = Identity { topic_id: topic.id, topic: Arc::clone(&topic.name), index };
+        Some(Partition::new(identity, log, leadership))
+    }
+
+    /// The topic's replicas after a change; `None` when none of them is ours.
+    pub(crate) fn changed_topic(
+        &self,
+        now_ms: i64,
+        image: &Image,
+        topic: &Topic,
+        touched: &BTreeSet<PartitionIndex>,
+    ) -> Option<TopicReplicas> {
+        let settings = self.topic_settings(image, &topic.name);
+        if settings.log.cleanup.compact && !topic.is_internal() {
+            let topic = topic.name.to_string();
+            self.notices.push(Notice::CompactionMissing { topic });
+        }
+        let before = self.partitions.by_id(topic.id);
+        let mut replicas = match &before {
+            Some(before) => before.copy(),
+            None => TopicReplicas::new(topic.id, Arc::clone(&topic.name)),
+        };
+        let mut new = Vec::new();
+        for index in touched {
+            let Some(leadership) = self.leadership(topic, *index, &settings) else { continue };
+            match replicas.partition(*index) {
+                // Offline partitions have nothing to take over.
+                Ok(running) => drop(running.lead(leadership)),
+                Err(_) => new.push((*index, leadership)),
+            }
+        }
+        for (index, made) in self.make_partitions(now_ms, topic, &settings, new) {
+            if let Ok(slot) = usize::try_from(index.0) {
+                replicas.set(slot, made);
+            }
+        }
+        Some(replicas)
+    }
+
+    fn make_partitions(
+        &self,
+        now_ms: i64,
+        topic: &Topic,
+        settings: &TopicSettings,
+        new: Vec<(PartitionIndex, Leadership)>,
+    ) -> Vec<(PartitionIndex, Option<Arc<Partition>>)> {
+        let named = |index: PartitionIndex| {
+            TopicPartition::new(&topic.name, index).map(|partition| NewPartition {
+                partition,
+                topic_id: topic.id,
+                config: Arc::clone(&settings.log),
+            })
+        };
+        let wanted: Vec<NewPartition> = new.iter().filter_map(|(index, _)| named(*index)).collect();
+        let made = self.dirs.create_partitions(&wanted, now_ms);
+        let all = new.into_iter().zip(wanted).zip(made);
+        all.map(|(((index, leadership), wanted), made)| {
+            let partition = match made {
+                Ok((log, _dir)) => {
+                    let name = Arc::clone(&topic.name);
+                    let identity = Identity { topic_id: topic.id, topic: name, index };
+                    Some(Partition::new(identity, log, leadership))
+                }
+                Err(error) => {
+                    self.not_made(topic.id, wanted.partition, error);
+                    None
+                }
+            };
+            (index, partition)
+        })
+        .collect()
+    }
+
+    fn not_made(&self, id: TopicId, partition: TopicPartition, error: DirectoryError) {
+        // One that exists but did not open stays as it is: an operator has to look.
+        if !matches!(error, DirectoryError::Exists { .. }) {
+            self.missing().insert((id, partition.partition));
+        }
+        self.notices.push(Notice::NotServed { partition, error });
+        self.follow_offline_dirs();
+    }
+
+    /// What this broker is to a partition; `None` when it is not a replica.
+    fn leadership(
+        &self,
+        topic: &Topic,
+        index: PartitionIndex,
+        settings: &TopicSettings,
+    ) -> Option<Leadership> {
+        let assigned = topic.partition(index)?;
+        if !assigned.replicas.contains(&self.config.node_id) {
+            return None;
+        }
+        Some(Leadership {
+            broker: self.config.node_id,
+            epoch: assigned.leader_epoch,
+            isr: assigned.isr.clone(),
+            min_insync_replicas: settings.min_insync_replicas,
+        })
+    }
+
+    fn reconfigure(&self, next: &Image, resource: &Resource) {
+        if resource.kind != ResourceKind::Topic {
+            return;
+        }
+        let Some(topic) = next.topics.by_name(&resource.name) else { return };
+        let Some(replicas) = self.partitions.by_id(topic.id) else { return };
+        let settings = self.topic_settings(next, &topic.name);
+        for partition in replicas.iter() {
+            // An offline partition takes the configuration over when it is opened again.
+            let _ = partition.update_config(Arc::clone(&settings.log));
+            if let Some(leadership) = self.leadership(topic, partition.index(), &settings) {
+                let _ = partition.lead(leadership);
+            }
+        }
+    }
+
+    /// Takes the partitions of directories that went offline out of service, and says so once.
+    pub(crate) fn follow_offline_dirs(&self) {
+        for dir in self.dirs.dirs().iter().filter(|dir| dir.is_offline()) {
+            let path = dir.path().to_path_buf();
+            let mut known = self.offline_dirs.lock().unwrap_or_else(PoisonError::into_inner);
+            if !known.insert(path.clone()) {
+                continue;
+            }
+            drop(known);
+            if let Some(reason) = dir.offline_reason().cloned() {
+                self.notices.push(Notice::DirectoryOffline { path, reason });
+            }
+            for name in self.dirs.partitions_in(dir) {
+                let topic = self.partitions.by_name(&name.topic);
+                let Some(topic) = topic else { continue };
+                if let Ok(partition) = topic.partition(name.partition) {
+                    partition.go_offline();
+                }
+            }
+        }
+    }
+
+    fn missing(&self) -> std::sync::MutexGuard<'_, BTreeSet<(TopicId, PartitionIndex)>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The partition as the log directories know it.
+pub(crate) fn name_of(partition: &partition::Partition) -> Option<TopicPartition> {
+    TopicPartition::new(partition.topic(), partition.index())
+}

@@ -1,0 +1,125 @@
+//! What the server calls by timer, on a blocking thread: flushes, retention, checkpoints, and the
+//! clean stop.
+
+use std::sync::PoisonError;
+
+use replication::Partition;
+use storage::directory::PartitionCheckpoint;
+use storage::log::Deletion;
+
+use crate::error::Error;
+use crate::node::Node;
+use crate::notice::Notice;
+use crate::reconcile::name_of;
+
+/// Deleted topics whose bytes one call removes.
+const REMOVALS_PER_CALL_MAX: usize = 100;
+
+impl Node {
+    /// Flushes the partitions whose `flush.ms` has passed, and segments that a roll has closed.
+    pub fn flush_due(&self, now_ms: i64) {
+        for partition in self.partitions.all() {
+            if let Err(error) = partition.flush_if_due(now_ms) {
+                self.partition_failed(&partition, &error);
+            }
+        }
+    }
+
+    /// Applies retention to every partition (`log.retention.check.interval.ms`).
+    pub fn run_retention(&self, now_ms: i64) {
+        let mut deletions = Vec::new();
+        for partition in self.partitions.all() {
+            match partition.apply_retention(now_ms) {
+                Ok(retired) => deletions.extend(retired.deletion),
+                Err(error) => self.partition_failed(&partition, &error),
+            }
+        }
+        self.deletions().extend(deletions);
+    }
+
+    /// Removes the files whose `file.delete.delay.ms` has passed. Worth calling every second or so.
+    pub fn remove_due(&self, now_ms: i64) {
+        let (due, later): (Vec<Deletion>, Vec<Deletion>) =
+            std::mem::take(&mut *self.deletions()).into_iter().partition(|d| d.due_ms <= now_ms);
+        self.deletions().extend(later);
+        for deletion in due {
+            if let Err(error) = deletion.run(&*self.disk) {
+                // The names end in `.deleted`: the next start removes what is left of them.
+                self.notices.push(Notice::Upkeep { error });
+            }
+        }
+        self.dirs.remove_due(now_ms, REMOVALS_PER_CALL_MAX);
+        self.follow_offline_dirs();
+    }
+
+    /// Writes the directories' checkpoints (`log.flush.offset.checkpoint.interval.ms`).
+    pub fn checkpoint(&self) {
+        for error in self.dirs.write_checkpoints(&self.checkpoints()) {
+            self.notices.push(Notice::Upkeep { error });
+        }
+        self.follow_offline_dirs();
+    }
+
+    /// Forgets idle producers (`producer.id.expiration.check.interval.ms`).
+    pub fn expire_producers(&self, now_ms: i64) {
+        for partition in self.partitions.all() {
+            // An offline partition has nothing to forget.
+            let _ = partition.expire_producers(now_ms);
+        }
+    }
+
+    /// What the node has had to say since the last call.
+    pub fn take_notices(&self) -> Vec<Notice> {
+        self.notices.take()
+    }
+
+    /// Why the node cannot go on, if it cannot: every log directory is offline.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.dirs.all_offline().map(|error| error.to_string())
+    }
+
+    /// A clean stop: flushes and closes every log, writes the checkpoints and the markers. No
+    /// other call may follow. A partition whose log does not close makes its directory unclean.
+    ///
+    /// # Errors
+    /// The metadata log did not close.
+    pub fn shutdown(&self, _now_ms: i64) -> Result<(), Error> {
+        let mut closed = Vec::new();
+        for partition in self.partitions.all() {
+            match partition.close() {
+                Ok(at) => closed.extend(checkpoint_of(&partition, at)),
+                Err(replication::Error::Offline) => {}
+                Err(error) => self.partition_failed(&partition, &error),
+            }
+        }
+        for error in self.dirs.close_clean(&closed, self.broker_epoch) {
+            self.notices.push(Notice::Upkeep { error });
+        }
+        if let Some(metadata_dirs) = &self.metadata_dirs {
+            metadata_dirs.close_clean(&[], self.broker_epoch);
+        }
+        self.controller().log.close()
+    }
+
+    fn checkpoints(&self) -> Vec<PartitionCheckpoint> {
+        let all = self.partitions.all();
+        all.iter().filter_map(|p| checkpoint_of(p, p.checkpointed())).collect()
+    }
+
+    fn deletions(&self) -> std::sync::MutexGuard<'_, Vec<Deletion>> {
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn checkpoint_of(
+    partition: &Partition,
+    at: replication::Checkpointed,
+) -> Option<PartitionCheckpoint> {
+    Some(PartitionCheckpoint {
+        partition: name_of(partition)?,
+        recovery_point: at.recovery_point,
+        log_start: at.log_start_offset,
+        high_watermark: at.high_watermark,
+    })
+}

@@ -25,6 +25,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The node cannot open or close.
+    #[error(transparent)]
+    Node(#[from] node::Error),
     /// The log filter cannot be read.
     #[error("tidelog.log.level {filter:?}: {why}")]
     LogFilter {

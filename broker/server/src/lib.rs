@@ -22,5 +22,7 @@ mod start;
 
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
-pub use serve_config::{ListenerConfig, MaintenanceConfig, ServeConfig, SocketConfig};
+pub use serve_config::{
+    ListenerConfig, MaintenanceConfig, RequestLimits, ServeConfig, SocketConfig,
+};
 pub use start::{RunningServer, run, start};

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use node::NodeConfig;
+
+pub use crate::broker::RequestLimits;
+
 /// Everything one process needs to serve.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
@@ -10,6 +14,10 @@ pub struct ServeConfig {
     pub listeners: Vec<ListenerConfig>,
     /// Limits and options of client sockets.
     pub sockets: SocketConfig,
+    /// Limits of single requests.
+    pub requests: RequestLimits,
+    /// The node; its endpoints are filled from `listeners` once those are bound.
+    pub node: NodeConfig,
     /// Where the admin HTTP endpoint listens; `None` switches it off. Port 0 lets the system choose.
     pub admin: Option<SocketAddr>,
     /// How often housekeeping runs.

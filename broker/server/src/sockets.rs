@@ -53,15 +53,17 @@ impl BoundSockets {
         &self.addresses
     }
 
-    /// Accepts and serves connections.
+    /// Accepts and serves connections. `handler` is made with the word that tells when the sockets begin to drain:
+    /// parked requests should answer then.
     pub(crate) fn serve(
         self,
         data: &Runtime,
         sockets: &SocketConfig,
         drain_timeout: Duration,
-        handler: Arc<dyn FrameHandler>,
         metrics: Arc<Metrics>,
+        handler: impl FnOnce(watch::Receiver<bool>) -> Arc<dyn FrameHandler>,
     ) -> ServingSockets {
+        let (stop, stopped) = watch::channel(false);
         let descriptors = limits::raise_descriptor_limit();
         let total = limits::connections_max(sockets.connections_max, descriptors);
         let places = Arc::new(ConnectionLimits::new(total, sockets.connections_per_ip_max));
@@ -70,9 +72,8 @@ impl BoundSockets {
             config: sockets.clone(),
             budget: RequestBudget::new(memory),
             metrics,
-            handler,
+            handler: handler(stopped.clone()),
         });
-        let (stop, stopped) = watch::channel(false);
         let acceptors = self
             .listeners
             .into_iter()
@@ -95,11 +96,6 @@ pub(crate) struct ServingSockets {
 }
 
 impl ServingSockets {
-    /// Tells when the sockets begin to drain: parked requests should answer then.
-    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
-        self.stop.subscribe()
-    }
-
     /// Stops accepting and waits until the requests in flight are answered.
     pub(crate) fn drain(self, data: &Runtime) {
         self.stop.send_replace(true);

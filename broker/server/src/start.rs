@@ -1,28 +1,36 @@
 //! Start and stop of the whole server.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use node::{Endpoint, Node};
+use storage::disk::os::OsDisk;
 use tokio::runtime::Runtime;
 use tracing::info;
 
 use crate::broker::Broker;
-use crate::clock::SystemClock;
-use crate::connection::FrameHandler;
+use crate::clock::{Clock, SystemClock};
 use crate::dispatch::Dispatch;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::runtime;
 use crate::runtime::signals::Signals;
-use crate::serve_config::ServeConfig;
+use crate::serve_config::{ListenerConfig, ServeConfig};
 use crate::sockets::{BoundSockets, ServingSockets};
+
+/// Kafka's number of the security protocol without security.
+const PLAINTEXT: i16 = 0;
 
 /// A server that runs on threads of its own. Dropping the handle stops it without draining; [`RunningServer::stop`]
 /// is the clean end.
-#[derive(Debug)]
 pub struct RunningServer {
     data: Runtime,
     sockets: ServingSockets,
+    node: Arc<Node>,
+    clock: Arc<dyn Clock>,
     listeners: Vec<(String, SocketAddr)>,
     admin: Option<SocketAddr>,
 }
@@ -39,6 +47,9 @@ impl RunningServer {
     }
 
     /// Stops accepting, finishes what is in flight, closes the node cleanly. Blocks until done.
+    ///
+    /// # Errors
+    /// The node could not be closed cleanly; the next start recovers.
     pub fn stop(self) -> Result<(), Error> {
         self.sockets.drain(&self.data);
         Ok(())
@@ -46,27 +57,67 @@ impl RunningServer {
 }
 
 /// Opens the node, binds the listeners and serves on threads of its own. Blocks until the server is ready.
-pub fn start(config: ServeConfig) -> Result<RunningServer, Error> {
+///
+/// # Errors
+/// Why it cannot start.
+pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
+    let began = Instant::now();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::default());
-    let clock = Arc::new(SystemClock);
-    let broker = Arc::new(Broker { clock, metrics: Arc::clone(&metrics) });
-    start_with(config, Arc::new(Dispatch::new(broker)), metrics)
+    let data = runtime::data(config.worker_threads)?;
+    // Bound before the node opens: it tells the cluster where it is reached. Accepting begins after.
+    let bound = BoundSockets::bind(&data, &config.listeners, &config.sockets)?;
+    let addresses = bound.addresses().to_vec();
+    config.node.endpoints = endpoints(&config.listeners, &addresses);
+    let node = Node::open(config.node, Arc::new(OsDisk), clock.now_ms(), seed())?;
+    let node = Arc::new(node);
+    let sockets = bound.serve(&data, &config.sockets, config.drain_timeout, Arc::clone(&metrics), |stopping| {
+        Arc::new(Dispatch::new(Arc::new(Broker {
+            node: Arc::clone(&node),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            listeners: config.listeners.iter().map(|listener| listener.name.clone()).collect(),
+            stopping,
+            limits: config.requests,
+        })))
+    });
+    let names = config.listeners.into_iter().map(|listener| listener.name);
+    let listeners: Vec<_> = names.zip(addresses).collect();
+    for (name, address) in &listeners {
+        info!("listener {name} on {address}");
+    }
+    let took = began.elapsed().as_millis();
+    info!("broker {} of cluster {} is ready after {took} ms", node.node_id(), node.cluster_id());
+    Ok(RunningServer { data, sockets, node, clock, listeners, admin: config.admin })
 }
 
-fn start_with(
-    config: ServeConfig,
-    handler: Arc<dyn FrameHandler>,
-    metrics: Arc<Metrics>,
-) -> Result<RunningServer, Error> {
-    let data = runtime::data(config.worker_threads)?;
-    let bound = BoundSockets::bind(&data, &config.listeners, &config.sockets)?;
-    let names = config.listeners.iter().map(|listener| listener.name.clone());
-    let listeners = names.zip(bound.addresses().iter().copied()).collect();
-    let sockets = bound.serve(&data, &config.sockets, config.drain_timeout, handler, metrics);
-    Ok(RunningServer { data, sockets, listeners, admin: config.admin })
+/// What the cluster is told of the listeners: as advertised, else as bound.
+fn endpoints(listeners: &[ListenerConfig], bound: &[SocketAddr]) -> Vec<Endpoint> {
+    let endpoint = |(listener, address): (&ListenerConfig, &SocketAddr)| {
+        let host = [&listener.advertised_host, &listener.host];
+        let host = host.into_iter().find(|host| !host.is_empty());
+        Endpoint {
+            name: listener.name.clone(),
+            host: host.cloned().unwrap_or_else(|| "localhost".to_owned()),
+            port: match listener.advertised_port {
+                0 => address.port(),
+                port => port,
+            },
+            security_protocol: PLAINTEXT,
+        }
+    };
+    listeners.iter().zip(bound).map(endpoint).collect()
+}
+
+/// Randomness for ids, from the system by way of the standard library's hash keys.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Serves until SIGTERM or SIGINT, then drains. `on_ready` is called once the listeners accept.
+///
+/// # Errors
+/// Why it cannot start, or could not stop cleanly.
 pub fn run(config: ServeConfig, on_ready: impl FnOnce(&RunningServer)) -> Result<(), Error> {
     let signals = Signals::catch()?;
     let server = start(config)?;

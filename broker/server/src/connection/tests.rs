@@ -92,7 +92,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::default());
         let handler = Arc::clone(&script) as Arc<dyn FrameHandler>;
         let drain = Duration::from_secs(5);
-        let sockets = bound.serve(&data, &config, drain, handler, Arc::clone(&metrics));
+        let sockets = bound.serve(&data, &config, drain, Arc::clone(&metrics), |_| handler);
         Self { data, sockets: Some(sockets), address, script, metrics }
     }
 

@@ -5,7 +5,20 @@ use std::ops::RangeInclusive;
 use wire::ApiKey;
 
 /// Every API with a handler, in the order of its key.
-pub(crate) const SERVED: &[ApiKey] = &[ApiKey::ApiVersions];
+pub(crate) const SERVED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::FindCoordinator,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
+];
 
 /// The versions of `key` that are served; `None` = the API is not.
 pub(crate) fn served(key: ApiKey) -> Option<RangeInclusive<i16>> {

@@ -34,7 +34,7 @@ pub(crate) struct Call {
 }
 
 /// An answer that comes later.
-pub(crate) type Later<M> = Pin<Box<dyn Future<Output = M> + Send>>;
+pub(crate) type Later<M> = Pin<Box<dyn Future<Output = Result<M, Close>> + Send>>;
 
 /// What a handler says.
 pub(crate) enum Answer<M> {
@@ -48,6 +48,25 @@ pub(crate) enum Answer<M> {
     Nothing,
     /// The connection must close.
     Close(Close),
+}
+
+impl<M: Send + 'static> Answer<M> {
+    /// The answer of a call that blocks on the disk. Requests behind it wait, as they may depend on what it changes.
+    pub(crate) fn blocking(
+        call: &Call,
+        work: impl FnOnce(&Broker) -> M + Send + 'static,
+    ) -> Self {
+        let broker = Arc::clone(&call.broker);
+        Self::Serial(Box::pin(async move { blocking(move || work(&broker)).await }))
+    }
+}
+
+/// Runs `work` on the pool of threads that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Close> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Close::Internal(error.to_string()))
 }
 
 /// The broker's [`FrameHandler`].
@@ -143,7 +162,7 @@ where
     M: Message,
     M::Range: IntoChunk,
 {
-    let response = later.await;
+    let response = later.await?;
     encode(correlation_id, key, version, &response)
 }
 

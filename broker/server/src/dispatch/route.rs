@@ -9,7 +9,7 @@ use wire::frame::RequestHeader;
 use super::{bad, serve};
 use crate::broker::Broker;
 use crate::connection::{Outcome, Peer};
-use crate::handlers;
+use crate::handlers as to;
 
 /// Hands a request that is served to its handler.
 pub(super) fn route(
@@ -18,8 +18,24 @@ pub(super) fn route(
     header: RequestHeader,
     body: Reader,
 ) -> Outcome {
-    match header.key {
-        ApiKey::ApiVersions => serve(broker, peer, header, body, handlers::api_versions::handle),
+    let (b, p, h) = (broker, peer, header);
+    match h.key {
+        ApiKey::Produce => serve(b, p, h, body, to::produce::handle),
+        ApiKey::Fetch => serve(b, p, h, body, to::fetch::handle),
+        ApiKey::ListOffsets => serve(b, p, h, body, to::list_offsets::handle),
+        ApiKey::Metadata => serve(b, p, h, body, to::metadata::handle),
+        ApiKey::FindCoordinator => serve(b, p, h, body, to::find_coordinator::handle),
+        ApiKey::ApiVersions => serve(b, p, h, body, to::api_versions::handle),
+        ApiKey::CreateTopics => serve(b, p, h, body, to::create_topics::handle),
+        ApiKey::DeleteTopics => serve(b, p, h, body, to::delete_topics::handle),
+        ApiKey::InitProducerId => serve(b, p, h, body, to::init_producer_id::handle),
+        ApiKey::OffsetForLeaderEpoch => {
+            serve(b, p, h, body, to::offset_for_leader_epoch::handle)
+        }
+        ApiKey::DescribeCluster => serve(b, p, h, body, to::describe_cluster::handle),
+        ApiKey::DescribeTopicPartitions => {
+            serve(b, p, h, body, to::describe_topic_partitions::handle)
+        }
         key => Outcome::Close(bad(format_args!("{key} is not served"))),
     }
 }

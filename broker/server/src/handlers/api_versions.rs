@@ -1,13 +1,20 @@
 //! ApiVersions: what this broker serves. The first request of every client.
 
+use metadata::features::SUPPORTED;
 use wire::messages::api_versions_request::ApiVersionsRequest;
-use wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use wire::messages::api_versions_response::{
+    ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use wire::{ApiKey, ErrorCode};
 
 use crate::dispatch::{Answer, Call, apis};
 
 /// From here on clients say what they are.
 const VERSION_WITH_SOFTWARE_NAME: i16 = 3;
+
+const VERSION_WITH_LEVEL_ZERO: i16 = 4;
+/// Features never change while the broker runs, so one epoch tells all there is.
+const FEATURES_EPOCH: i64 = 0;
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> {
     if call.version >= VERSION_WITH_SOFTWARE_NAME
@@ -19,7 +26,19 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Answer<ApiVers
     if !is_meant_for_us(call, &request) {
         return Answer::Now(failed(ErrorCode::RebootstrapRequired));
     }
-    Answer::Now(ApiVersionsResponse { api_keys: served(), ..ApiVersionsResponse::default() })
+    let image = call.broker.node.image();
+    let levels = image.features.iter().map(|(name, level)| FinalizedFeatureKey {
+        name: name.to_owned(),
+        max_version_level: level,
+        min_version_level: level,
+    });
+    Answer::Now(ApiVersionsResponse {
+        api_keys: served(),
+        supported_features: features(call.version),
+        finalized_features_epoch: FEATURES_EPOCH,
+        finalized_features: levels.collect(),
+        ..ApiVersionsResponse::default()
+    })
 }
 
 /// The answer, at version 0, to a version of ApiVersions that is not served.
@@ -46,9 +65,24 @@ fn served() -> Vec<ApiVersion> {
     apis::SERVED.iter().filter_map(version).collect()
 }
 
+/// The features that clients of this version can read: those before version 4 stumble over a lowest level of 0.
+fn features(version: i16) -> Vec<SupportedFeatureKey> {
+    let readable = SUPPORTED.iter().filter(|f| f.min > 0 || version >= VERSION_WITH_LEVEL_ZERO);
+    readable
+        .map(|feature| SupportedFeatureKey {
+            name: feature.name.to_owned(),
+            min_version: feature.min,
+            max_version: feature.max,
+        })
+        .collect()
+}
+
 /// A client that knows its cluster and broker (version 5) learns when it has reached another one.
-fn is_meant_for_us(_call: &Call, _request: &ApiVersionsRequest) -> bool {
-    true
+fn is_meant_for_us(call: &Call, request: &ApiVersionsRequest) -> bool {
+    let node = &call.broker.node;
+    let cluster = request.cluster_id.as_deref();
+    cluster.is_none_or(|id| id == node.cluster_id())
+        && (request.node_id < 0 || request.node_id == node.node_id().0)
 }
 
 /// Letters, digits, `-` and `.`; a letter or digit at both ends.

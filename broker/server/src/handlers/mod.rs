@@ -1,3 +1,17 @@
 //! One file per API: ask the node, fill the response. Decisions live in the node and below it.
 
 pub(crate) mod api_versions;
+mod authorized;
+pub(crate) mod create_topics;
+pub(crate) mod delete_topics;
+pub(crate) mod describe_cluster;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod init_producer_id;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod offset_for_leader_epoch;
+pub(crate) mod produce;
+mod replicas;
+mod wake;

@@ -1,0 +1,73 @@
+//! FindCoordinator: who keeps a group. With one broker, this one. Transactions are refused for good.
+
+use wire::ErrorCode;
+use wire::messages::find_coordinator_request::FindCoordinatorRequest;
+use wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+
+use crate::broker::Broker;
+use crate::dispatch::{Answer, Call};
+
+const KEY_TYPE_GROUP: i8 = 0;
+const KEY_TYPE_TRANSACTION: i8 = 1;
+/// From here on a request asks for many keys.
+const VERSION_BATCHED: i16 = 4;
+
+pub(crate) fn handle(
+    call: &Call,
+    request: FindCoordinatorRequest,
+) -> Answer<FindCoordinatorResponse> {
+    let (version, listener) = (call.version, call.peer.listener);
+    Answer::blocking(call, move |broker| {
+        if version >= VERSION_BATCHED {
+            let keys = request.coordinator_keys.into_iter();
+            let found = keys.map(|key| find(broker, listener, request.key_type, key));
+            return FindCoordinatorResponse { coordinators: found.collect(), ..Default::default() };
+        }
+        let found = find(broker, listener, request.key_type, request.key);
+        FindCoordinatorResponse {
+            error_code: found.error_code,
+            error_message: found.error_message,
+            node_id: found.node_id,
+            host: found.host,
+            port: found.port,
+            ..Default::default()
+        }
+    })
+}
+
+fn find(broker: &Broker, listener: usize, key_type: i8, key: String) -> Coordinator {
+    let found = locate(broker, listener, key_type, &key);
+    match found {
+        Ok((node_id, host, port)) => {
+            Coordinator { key, node_id, host, port, error_code: 0, error_message: None }
+        }
+        Err(error) => Coordinator {
+            key,
+            node_id: -1,
+            host: String::new(),
+            port: -1,
+            error_code: error.code(),
+            error_message: Some(error.message().to_owned()),
+        },
+    }
+}
+
+fn locate(
+    broker: &Broker,
+    listener: usize,
+    key_type: i8,
+    key: &str,
+) -> Result<(i32, String, i32), ErrorCode> {
+    match key_type {
+        KEY_TYPE_GROUP if key.is_empty() => return Err(ErrorCode::InvalidGroupId),
+        KEY_TYPE_GROUP => {}
+        // Not "not available": a client would ask for ever.
+        KEY_TYPE_TRANSACTION => return Err(ErrorCode::UnsupportedVersion),
+        _ => return Err(ErrorCode::InvalidRequest),
+    }
+    let image = broker.node.image();
+    let us = image.brokers.get(broker.node.node_id());
+    let endpoint = us.and_then(|us| broker.endpoint(us, listener));
+    let endpoint = endpoint.ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    Ok((broker.node.node_id().0, endpoint.host.clone(), i32::from(endpoint.port)))
+}

@@ -71,16 +71,22 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     config.node.endpoints = endpoints(&config.listeners, &addresses);
     let node = Node::open(config.node, Arc::new(OsDisk), clock.now_ms(), seed())?;
     let node = Arc::new(node);
-    let sockets = bound.serve(&data, &config.sockets, config.drain_timeout, Arc::clone(&metrics), |stopping| {
-        Arc::new(Dispatch::new(Arc::new(Broker {
-            node: Arc::clone(&node),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            listeners: config.listeners.iter().map(|listener| listener.name.clone()).collect(),
-            stopping,
-            limits: config.requests,
-        })))
-    });
+    let sockets = bound.serve(
+        &data,
+        &config.sockets,
+        config.drain_timeout,
+        Arc::clone(&metrics),
+        |stopping| {
+            Arc::new(Dispatch::new(Arc::new(Broker {
+                node: Arc::clone(&node),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                listeners: config.listeners.iter().map(|listener| listener.name.clone()).collect(),
+                stopping,
+                limits: config.requests,
+            })))
+        },
+    );
     let names = config.listeners.into_iter().map(|listener| listener.name);
     let listeners: Vec<_> = names.zip(addresses).collect();
     for (name, address) in &listeners {

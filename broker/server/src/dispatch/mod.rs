@@ -52,10 +52,7 @@ pub(crate) enum Answer<M> {
 
 impl<M: Send + 'static> Answer<M> {
     /// The answer of a call that blocks on the disk. Requests behind it wait, as they may depend on what it changes.
-    pub(crate) fn blocking(
-        call: &Call,
-        work: impl FnOnce(&Broker) -> M + Send + 'static,
-    ) -> Self {
+    pub(crate) fn blocking(call: &Call, work: impl FnOnce(&Broker) -> M + Send + 'static) -> Self {
         let broker = Arc::clone(&call.broker);
         Self::Serial(Box::pin(async move { blocking(move || work(&broker)).await }))
     }

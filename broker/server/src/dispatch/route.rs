@@ -29,9 +29,7 @@ pub(super) fn route(
         ApiKey::CreateTopics => serve(b, p, h, body, to::create_topics::handle),
         ApiKey::DeleteTopics => serve(b, p, h, body, to::delete_topics::handle),
         ApiKey::InitProducerId => serve(b, p, h, body, to::init_producer_id::handle),
-        ApiKey::OffsetForLeaderEpoch => {
-            serve(b, p, h, body, to::offset_for_leader_epoch::handle)
-        }
+        ApiKey::OffsetForLeaderEpoch => serve(b, p, h, body, to::offset_for_leader_epoch::handle),
         ApiKey::DescribeCluster => serve(b, p, h, body, to::describe_cluster::handle),
         ApiKey::DescribeTopicPartitions => {
             serve(b, p, h, body, to::describe_topic_partitions::handle)

@@ -32,12 +32,12 @@ fn look_up(
     let node = &call.broker.node;
     let partition = node.partition_by_name(topic, PartitionIndex(asked.partition))?;
     let current = LeaderEpoch(asked.current_leader_epoch);
-    let found = partition
-        .end_offset_for_epoch(LeaderEpoch(asked.leader_epoch), current)
-        .map_err(|error| {
+    let found = partition.end_offset_for_epoch(LeaderEpoch(asked.leader_epoch), current).map_err(
+        |error| {
             call.broker.partition_failed(&partition, &error);
             error.code()
-        })?;
+        },
+    )?;
     let mut response = unknown(asked, ErrorCode::None);
     if let Some((epoch, end)) = found {
         response.leader_epoch = epoch.0;

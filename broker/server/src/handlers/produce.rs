@@ -269,10 +269,8 @@ async fn committed(wait: &Wait) -> Result<(), Refused> {
     let required = wait.produced.required();
     loop {
         let done = wait.partition.produce_status(required);
-        let done = done.map_err(|error| Refused {
-            code: error.code(),
-            message: Some(error.to_string()),
-        })?;
+        let done =
+            done.map_err(|error| Refused { code: error.code(), message: Some(error.to_string()) })?;
         if done {
             return Ok(());
         }

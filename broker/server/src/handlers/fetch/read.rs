@@ -64,7 +64,8 @@ impl Reader {
     /// so that a consumer always gets on.
     pub(super) fn read(&self, broker: &Broker, context: &FetchContext) -> Round {
         let asked = context.partitions();
-        let mut round = Round { found: Vec::with_capacity(asked.len()), bytes: 0, ends_poll: false };
+        let mut round =
+            Round { found: Vec::with_capacity(asked.len()), bytes: 0, ends_poll: false };
         let mut left = self.bytes_max;
         for (key, target) in asked {
             let mut found = match self.partition(broker, key) {

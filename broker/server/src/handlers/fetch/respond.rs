@@ -15,8 +15,7 @@ pub(super) fn respond(broker: &Broker, context: FetchContext, round: Round) -> R
         context.partitions().iter().map(|(key, _)| key.topic.clone()).collect();
     let reply = broker.node.fetch_sessions().finish(broker.now_ms(), context, &outcomes);
     let SessionReply { session_id, error, include } = reply;
-    let mut response =
-        Response { error_code: error.code(), session_id, ..Response::default() };
+    let mut response = Response { error_code: error.code(), session_id, ..Response::default() };
     if error != ErrorCode::None {
         return response;
     }

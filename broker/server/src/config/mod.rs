@@ -31,7 +31,7 @@ use std::time::Duration;
 use node::{Endpoint, LogLimits, NodeConfig};
 use wire::ids::BrokerId;
 
-use crate::serve_config::ServeConfig;
+use crate::serve_config::{RequestLimits, ServeConfig};
 
 /// A configuration that was read and found right.
 #[derive(Debug, Clone)]
@@ -62,6 +62,11 @@ impl Settings {
         ServeConfig {
             listeners: self.listeners.clone(),
             sockets: self.sockets.clone(),
+            requests: RequestLimits {
+                fetch_bytes_max: self.fetch.bytes_max,
+                described_partitions_max: self.topics.described_partitions_max,
+            },
+            node: self.node_config(Vec::new()),
             admin: self.admin,
             maintenance: self.maintenance.clone(),
             worker_threads: self.worker_threads,

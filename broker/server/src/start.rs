@@ -103,7 +103,7 @@ fn endpoints(listeners: &[ListenerConfig], bound: &[SocketAddr]) -> Vec<Endpoint
         let host = [&listener.advertised_host, &listener.host];
         let host = host.into_iter().find(|host| !host.is_empty());
         Endpoint {
-            name: listener.name.clone(),
+            listener: listener.name.clone(),
             host: host.cloned().unwrap_or_else(|| "localhost".to_owned()),
             port: match listener.advertised_port {
                 0 => address.port(),

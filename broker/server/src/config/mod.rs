@@ -99,6 +99,8 @@ impl Settings {
                 producer_expiration_ms: whole_ms(self.producer_id_expiration),
                 ..LogLimits::default()
             },
+            recovery_threads: self.recovery_threads_per_dir,
+            delete_delay_ms: self.topic_defaults.resolve([]).long("file.delete.delay.ms", 60_000),
             fetch_session_slots: self.fetch.sessions_max,
             metadata_snapshot_bytes: self.metadata_log.bytes_between_snapshots_max,
             metadata_snapshot_interval_ms: whole_ms(self.metadata_log.snapshot_interval_max),

@@ -13,6 +13,7 @@ mod index;
 pub mod log;
 pub mod producers;
 mod segment;
+mod segments;
 mod verified;
 mod walk;
 

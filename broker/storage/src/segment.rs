@@ -1,21 +1,12 @@
-//! One segment of a log, `<base20>.log` and its indexes, and the list of all of them.
-//!
-//! Segments only know bytes and positions. Which batch may be appended, read or deleted is decided
-//! by `log`.
+//! One segment of a log: `<base20>.log` and its indexes.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
-use wire::ids::Offset;
-use wire::records::BatchHeader;
-
-use crate::disk::{Access, Disk, DiskError, DiskFile};
-use crate::error::Corruption;
 use crate::index::SparseIndex;
 use crate::index::offset::OffsetEntry;
 use crate::index::time::TimeEntry;
 use crate::verified::Verified;
-use crate::walk::{Found, Step, Walk};
+use crate::walk::Found;
 
 /// The extension of a segment's records.
 pub(crate) const LOG: &str = "log";
@@ -91,6 +82,20 @@ impl Indexes {
         self.unindexed += header.size_in_bytes() as u64;
     }
 
+    /// Goes on from what the files say: the segment's batches from the newest entry on follow by
+    /// `note`.
+    pub(crate) fn resume(
+        base: i64,
+        offsets: SparseIndex<OffsetEntry>,
+        times: SparseIndex<TimeEntry>,
+    ) -> Self {
+        let max = times.last().map_or(MaxTimestamp::NONE, |entry| MaxTimestamp {
+            timestamp: entry.timestamp,
+            offset: base.saturating_add(i64::from(entry.relative)),
+        });
+        Self { offsets, times, unindexed: 0, max }
+    }
+
     /// Notes the largest timestamp so far in the time index, if it is news.
     pub(crate) fn push_time(&mut self, base: i64) {
         let relative = u32::try_from(self.max.offset.saturating_sub(base));
@@ -115,6 +120,8 @@ pub(crate) struct Segment {
     pub(crate) indexes: OnceLock<Indexes>,
     /// Which of its bytes were checked since the start.
     pub(crate) verified: Mutex<Verified>,
+    /// From this offset on nothing in the segment can be made out.
+    pub(crate) broken_from: Option<i64>,
 }
 
 impl Segment {
@@ -127,6 +134,7 @@ impl Segment {
             first_timestamp: None,
             indexes: OnceLock::from(Indexes::empty()),
             verified: Mutex::new(Verified::all()),
+            broken_from: None,
         }
     }
 
@@ -139,39 +147,7 @@ impl Segment {
             first_timestamp: None,
             indexes: OnceLock::new(),
             verified: Mutex::new(Verified::from(size)),
+            broken_from: None,
         }
-    }
-}
-
-/// A log's segments, oldest first; the last one is active. Never empty.
-#[derive(Debug)]
-pub(crate) struct Segments {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    interval_bytes: u32,
-    list: Vec<Segment>,
-    files: Mutex<OpenFiles>,
-}
-
-/// Descriptors that stay open: the active segment's, and the last closed one that was read.
-#[derive(Debug, Default)]
-struct OpenFiles {
-    active: Option<(i64, Arc<dyn DiskFile>)>,
-    closed: Option<(i64, Arc<dyn DiskFile>)>,
-}
-
-impl Segments {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Segment> {
-        self.list.iter()
-    }
-
-    pub(crate) fn corruption(&self) -> Option<Corruption> {
-        None
     }
 }

@@ -72,6 +72,11 @@ impl<'a> Walk<'a> {
         self
     }
 
+    /// The least offset that the next batch can have.
+    pub(crate) fn offset_min(&self) -> i64 {
+        self.offset_min
+    }
+
     /// The next batch.
     pub(crate) fn step(&mut self) -> Result<Step, DiskError> {
         let position = self.position;

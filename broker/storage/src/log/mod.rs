@@ -13,9 +13,8 @@ use crate::config::LogConfig;
 use crate::disk::Disk;
 use crate::epochs::LeaderEpochs;
 use crate::error::Corruption;
-use crate::file_range::FileRange;
 use crate::producers::Producers;
-use crate::segment::Segments;
+use crate::segments::Segments;
 
 mod append;
 mod flush;

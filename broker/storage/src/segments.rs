@@ -3,7 +3,7 @@
 //! Segments only know bytes and positions. Which batch may be appended, read or deleted is decided
 //! by `log`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wire::ids::Offset;
@@ -128,10 +128,6 @@ impl Segments {
         self.disk.as_ref()
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// The first corruption that a read found.
     pub(crate) fn corruption(&self) -> Option<Corruption> {
         *locked(&self.corruption)
@@ -160,28 +156,33 @@ impl Segments {
         }
         let indexes = match self.load_indexes(segment)? {
             Some(indexes) => indexes,
-            None => self.rebuild_indexes(at, segment)?,
+            None => self.build_indexes(at, segment)?,
         };
         Ok(Some(segment.indexes.get_or_init(|| indexes)))
     }
 
+    /// Throws a segment's indexes away and builds them anew.
+    pub(crate) fn rebuild_indexes(&self, at: usize) -> Result<(), DiskError> {
+        if let Some(segment) = self.list.get(at) {
+            let indexes = self.build_indexes(at, segment)?;
+            segment.indexes.get_or_init(|| indexes);
+        }
+        Ok(())
+    }
+
     /// The indexes as the files have them; None when a file is missing or makes no sense.
     pub(crate) fn load_indexes(&self, segment: &Segment) -> Result<Option<Indexes>, DiskError> {
-        let offsets =
-            SparseIndex::load(self.disk(), &self.path(segment.base, segment::INDEX))?;
-        let times =
-            SparseIndex::load(self.disk(), &self.path(segment.base, segment::TIME_INDEX))?;
+        let offsets = SparseIndex::load(self.disk(), &self.path(segment.base, segment::INDEX))?;
+        let times = SparseIndex::load(self.disk(), &self.path(segment.base, segment::TIME_INDEX))?;
         let (Some(offsets), Some(times)) = (offsets, times) else { return Ok(None) };
         let indexes = Indexes::resume(segment.base, offsets, times);
-        let beyond = indexes
-            .offsets
-            .last()
-            .is_some_and(|entry| u64::from(entry.position) >= segment.size);
+        let beyond =
+            indexes.offsets.last().is_some_and(|entry| u64::from(entry.position) >= segment.size);
         Ok((!beyond).then_some(indexes))
     }
 
     /// Builds a segment's indexes from its batches' headers and writes them.
-    fn rebuild_indexes(&self, at: usize, segment: &Segment) -> Result<Indexes, DiskError> {
+    fn build_indexes(&self, at: usize, segment: &Segment) -> Result<Indexes, DiskError> {
         let file = self.file(at)?;
         let mut walk = Walk::headers(file.as_ref(), 0, segment.size).with_offset_min(segment.base);
         let mut indexes = Indexes::empty();
@@ -287,8 +288,7 @@ impl Segments {
             return Ok(to);
         }
         let file = self.file(at)?;
-        let mut walk =
-            Walk::verifying(file.as_ref(), from, to).with_offset_min(segment.base);
+        let mut walk = Walk::verifying(file.as_ref(), from, to).with_offset_min(segment.base);
         loop {
             match walk.step()? {
                 Step::Batch(_) => {}

@@ -72,6 +72,11 @@ impl<'a> Walk<'a> {
         self
     }
 
+    /// Where the next batch begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The least offset that the next batch can have.
     pub(crate) fn offset_min(&self) -> i64 {
         self.offset_min

@@ -123,37 +123,6 @@ impl<E: Entry> SparseIndex<E> {
         let file = disk.open(path, Access::Read)?;
         search_file(file.as_ref(), self.spilled, before).map_err(|error| error.at(path))
     }
-
-    /// Keeps only the leading entries for which `keep` holds (it holds for a prefix).
-    pub(crate) fn truncate(
-        &mut self,
-        disk: &dyn Disk,
-        path: &Path,
-        keep: impl Fn(&E) -> bool,
-    ) -> Result<(), DiskError> {
-        self.tail.truncate(self.tail.partition_point(&keep));
-        if self.tail.is_empty() && self.spilled > 0 {
-            let file = disk.open(path, Access::ReadWrite)?;
-            let mut count = self.spilled;
-            self.last = None;
-            while let Some(at) = count.checked_sub(1) {
-                let entry = read_entry::<E>(file.as_ref(), at)?;
-                if keep(&entry) {
-                    self.last = Some(entry);
-                    break;
-                }
-                count = at;
-            }
-            self.spilled = count;
-            file.truncate(u64::from(count) * E::WIDTH as u64)?;
-        }
-        if let Some(last) = self.tail.last() {
-            self.last = Some(*last);
-        } else if self.spilled == 0 {
-            self.last = None;
-        }
-        Ok(())
-    }
 }
 
 fn read_entry<E: Entry>(file: &dyn DiskFile, at: u32) -> Result<E, DiskError> {

@@ -238,7 +238,8 @@ impl Log {
         }
         let max_timestamp =
             staged.iter().map(|staged| staged.header.max_timestamp).max().unwrap_or(NO_TIMESTAMP);
-        if self.must_roll(now_ms, bytes, max_timestamp, last.header.last_offset())
+        if self
+            .must_roll(now_ms, bytes, max_timestamp, last.header.last_offset())
             .map_err(|error| self.failed(error))?
         {
             self.roll_to(now_ms, first.header.base_offset).map_err(|error| self.failed(error))?;

@@ -3,8 +3,9 @@
 use wire::ids::Offset;
 
 use super::Log;
-use crate::error::ReadError;
+use crate::error::{Corruption, ReadError};
 use crate::file_range::FileRange;
+use crate::walk::Found;
 
 /// Whole batches in one segment.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ impl LogSlice {
     pub fn bytes(&self) -> u32 {
         self.range.as_ref().map_or(0, |range| range.len)
     }
+
+    fn empty(offset: Offset) -> Self {
+        Self { range: None, first_offset: offset, next_offset: offset }
+    }
 }
 
 impl Log {
@@ -31,14 +36,86 @@ impl Log {
     pub fn read(
         &self,
         offset: Offset,
-        _max_bytes: u32,
-        _upto: Offset,
-        _min_one: bool,
+        max_bytes: u32,
+        upto: Offset,
+        min_one: bool,
     ) -> Result<LogSlice, ReadError> {
-        Err(ReadError::OutOfRange {
-            offset,
-            start: self.log_start_offset(),
-            end: self.end_offset(),
+        if offset.0 < self.start || offset.0 > self.end {
+            let (start, end) = (self.log_start_offset(), self.end_offset());
+            return Err(ReadError::OutOfRange { offset, start, end });
+        }
+        let upto = upto.0.min(self.end);
+        if offset.0 >= upto {
+            return Ok(LogSlice::empty(offset));
+        }
+        // A segment may end before the next one begins, when its last records were compacted away.
+        for at in self.segments.find(offset.0)..self.segments.len() {
+            if let Some(first) = self.segments.locate(at, offset.0)? {
+                return self.slice(offset, at, &first, max_bytes, upto, min_one);
+            }
+        }
+        Ok(LogSlice::empty(offset))
+    }
+
+    fn slice(
+        &self,
+        offset: Offset,
+        at: usize,
+        first: &Found,
+        max_bytes: u32,
+        upto: i64,
+        min_one: bool,
+    ) -> Result<LogSlice, ReadError> {
+        let (stop, stop_offset) = self.stop_before(at, upto)?;
+        let limit = first.position.saturating_add(u64::from(max_bytes));
+        let (mut to, mut next) = if stop <= limit {
+            (stop, stop_offset)
+        } else {
+            self.segments.boundary(at, first, limit)?
+        };
+        if to < first.end() && min_one && first.end() <= stop {
+            (to, next) = (first.end(), first.header.next_offset());
+        }
+        if to <= first.position {
+            return Ok(LogSlice::empty(offset));
+        }
+        let sound = self.segments.verify(at, first.position, to)?;
+        if sound < to {
+            if sound == first.position {
+                return Err(self.corrupt_at(at, first).into());
+            }
+            (to, next) = self.segments.boundary(at, first, sound)?;
+        }
+        let len = u32::try_from(to - first.position).unwrap_or(u32::MAX);
+        let range = FileRange { file: self.segments.file(at)?, position: first.position, len };
+        Ok(LogSlice {
+            range: Some(range),
+            first_offset: Offset(first.header.base_offset),
+            next_offset: Offset(next),
         })
+    }
+
+    /// Where in a segment the batches below `upto` end, and at which offset.
+    fn stop_before(&self, at: usize, upto: i64) -> Result<(u64, i64), ReadError> {
+        let size = self.segments.get(at).map_or(0, |segment| segment.size);
+        let end = self.segments.next_base(at).unwrap_or(self.end);
+        if upto >= end {
+            return Ok((size, end));
+        }
+        Ok(match self.segments.locate(at, upto)? {
+            Some(found) => (found.position, found.header.base_offset),
+            None => (size, end),
+        })
+    }
+
+    fn corrupt_at(&self, at: usize, first: &Found) -> Corruption {
+        let segment = Offset(self.segments.get(at).map_or(0, |segment| segment.base));
+        let offset = Offset(first.header.base_offset);
+        Corruption { segment, position: first.position, offset }
+    }
+
+    /// Closes descriptors that reads of closed segments left open. For a timer to call.
+    pub fn close_idle_files(&self) {
+        self.segments.close_idle_files();
     }
 }

@@ -35,8 +35,7 @@ impl Log {
             return Err(LogError::Poisoned);
         }
         let due = self.segments.active().is_some_and(|segment| {
-            segment.size > 0
-                && now_ms.saturating_sub(segment.created_ms) > self.config.segment_ms
+            segment.size > 0 && now_ms.saturating_sub(segment.created_ms) > self.config.segment_ms
         });
         if due {
             self.roll(now_ms)?;
@@ -72,9 +71,8 @@ impl Log {
         }
         let waited = match self.first_timestamp(at)? {
             first if first >= 0 => max_timestamp.saturating_sub(first),
-            _ => now_ms.saturating_sub(
-                self.segments.get(at).map_or(now_ms, |segment| segment.created_ms),
-            ),
+            _ => now_ms
+                .saturating_sub(self.segments.get(at).map_or(now_ms, |segment| segment.created_ms)),
         };
         Ok(waited > self.config.segment_ms.saturating_sub(self.jitter_ms()))
     }

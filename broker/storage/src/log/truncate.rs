@@ -3,22 +3,107 @@
 use wire::ids::Offset;
 
 use super::Log;
+use crate::disk::Access;
+use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::log::Deletion;
+use crate::producers::{Producers, snapshot};
+use crate::segment::{self, Segment};
 
 impl Log {
-    /// Removes everything from `to` on. The next append begins a new segment, so that pages that
-    /// a read in flight refers to are not written again.
-    pub fn truncate(&mut self, _now_ms: i64, _to: Offset) -> Result<Option<Deletion>, LogError> {
-        Ok(None)
+    /// Removes everything from `to` on, and the rest of the batch that holds it. The next append
+    /// begins a new segment, so that pages that a read in flight refers to are not written again.
+    /// The caller makes sure that no read in flight lies above `to`.
+    pub fn truncate(&mut self, now_ms: i64, to: Offset) -> Result<Option<Deletion>, LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        if to.0 >= self.end {
+            return Ok(None);
+        }
+        let first_base = self.segments.get(0).map_or(0, |segment| segment.base);
+        if to.0 <= first_base || to.0 < self.start {
+            return self.restart_at(now_ms, to);
+        }
+        let at = self.segments.find(to.0);
+        let cut = self.segments.locate(at, to.0)?;
+        let (end, keep) = match &cut {
+            // The whole segment goes; its name is taken anew.
+            Some(found) if found.position == 0 => (found.header.base_offset, at),
+            Some(found) => (found.header.base_offset, at + 1),
+            None => (to.0, at + 1),
+        };
+        let mut gone = self.segments.split_off(keep);
+        if let Some(found) = cut.filter(|found| found.position > 0) {
+            self.cut_segment(at, found.position)?;
+        }
+        // Its own name is below; the old file keeps another.
+        let deletion = self.retire(now_ms, &gone)?;
+        gone.clear();
+        self.begin_segment(now_ms, end)?;
+        self.end = end;
+        self.recovery_point = self.recovery_point.min(end);
+        self.flush_begun = self.flush_begun.min(end);
+        self.epochs_dirty |= self.epochs.truncate_end(Offset(end));
+        self.forget_snapshots_after(end)?;
+        self.producers = self.load_producers(now_ms, end)?;
+        Ok(deletion)
     }
 
     /// Removes everything; the log then begins and ends at `start`.
-    pub fn restart_at(
-        &mut self,
-        _now_ms: i64,
-        _start: Offset,
-    ) -> Result<Option<Deletion>, LogError> {
-        Ok(None)
+    pub fn restart_at(&mut self, now_ms: i64, start: Offset) -> Result<Option<Deletion>, LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        let gone = self.segments.split_off(0);
+        let deletion = self.retire(now_ms, &gone)?;
+        self.forget_snapshots_after(-1)?;
+        self.begin_segment(now_ms, start.0)?;
+        self.start = start.0;
+        self.end = start.0;
+        self.recovery_point = start.0;
+        self.flush_begun = start.0;
+        self.unflushed_since_ms = None;
+        self.producers = Producers::default();
+        self.epochs = LeaderEpochs::default();
+        self.epochs_dirty = true;
+        Ok(deletion)
+    }
+
+    /// Makes an empty active segment at `base`.
+    pub(super) fn begin_segment(&mut self, now_ms: i64, base: i64) -> Result<(), LogError> {
+        let path = self.segments.path(base, segment::LOG);
+        let file = self
+            .disk
+            .open(&path, Access::CreateTruncate)
+            .map_err(|error| self.maintenance_failed(error))?;
+        self.names_dirty = true;
+        self.segments.push(Segment::new(base, now_ms), file);
+        Ok(())
+    }
+
+    /// Cuts a segment's file at a boundary between batches and builds its indexes anew.
+    fn cut_segment(&mut self, at: usize, position: u64) -> Result<(), LogError> {
+        let Some(segment) = self.segments.get_mut(at) else { return Ok(()) };
+        let base = segment.base;
+        segment.size = position;
+        segment.indexes.take();
+        let path = self.segments.path(base, segment::LOG);
+        let result = self
+            .disk
+            .open(&path, Access::ReadWrite)
+            .and_then(|file| file.truncate(position))
+            .and_then(|()| self.segments.rebuild_indexes(at));
+        result.map_err(|error| self.maintenance_failed(error))
+    }
+
+    /// Removes producer snapshots of offsets above `offset`.
+    pub(super) fn forget_snapshots_after(&mut self, offset: i64) -> Result<(), LogError> {
+        for name in self.snapshot_offsets()?.into_iter().filter(|name| *name > offset) {
+            let path = self.segments.path(name, snapshot::EXTENSION);
+            self.disk.remove_file(&path).map_err(|error| self.maintenance_failed(error))?;
+            self.names_dirty = true;
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use wire::records::BatchHeader;
 
 use crate::error::AppendError;
 
+mod replay;
 pub(crate) mod snapshot;
 
 /// Batches remembered per producer: as many as a client may have in flight.

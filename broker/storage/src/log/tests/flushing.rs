@@ -1,0 +1,75 @@
+//! When a flush is due, what it covers, and what a failed one means.
+
+use super::*;
+use crate::disk::Operation;
+use crate::disk::sim::Fault;
+
+#[test]
+fn messages_and_age_make_it_due() {
+    let config = LogConfig { flush_messages: 10, flush_ms: 1000, ..LogConfig::default() };
+    let mut log = Home::with(config).log();
+    assert_eq!(log.flush_due(NOW + 5000), None);
+    assert!(!append(&mut log, plain(9)).unwrap().flush_due);
+    assert_eq!(log.flush_due(NOW + 999), None);
+    assert_eq!(log.flush_due(NOW + 1000), Some(FlushScope::All));
+    assert!(append(&mut log, plain(1)).unwrap().flush_due);
+    assert_eq!(log.flush_due(NOW), Some(FlushScope::All));
+    let job = log.begin_flush(FlushScope::All);
+    assert_eq!(log.flush_due(NOW + 1000), None, "one is under way");
+    assert!(!append(&mut log, plain(9)).unwrap().flush_due, "begun is counted");
+    assert_eq!(log.recovery_point(), Offset(0));
+    assert_eq!(log.finish_flush(job.run()).unwrap(), Offset(10));
+    assert_eq!(log.recovery_point(), Offset(10));
+}
+
+#[test]
+fn a_roll_wants_the_closed_segments_flushed() {
+    let mut log = Home::new().log();
+    appended(&mut log, plain(5));
+    log.roll(NOW).unwrap();
+    appended(&mut log, plain(5));
+    assert_eq!(log.flush_due(NOW), Some(FlushScope::Closed));
+    let job = log.begin_flush(FlushScope::Closed);
+    assert_eq!(log.flush_due(NOW), None);
+    assert_eq!(log.finish_flush(job.run()).unwrap(), Offset(5));
+}
+
+#[test]
+fn what_was_flushed_survives_a_power_cut() {
+    let mut home = Home::with(LogConfig { segment_bytes: 600, ..LogConfig::default() });
+    let mut log = home.log();
+    for at in 0..10 {
+        appended(&mut log, produced(1, 0, at * 10, 10));
+    }
+    assert_eq!(log.flush().unwrap(), Offset(100));
+    for at in 10..20 {
+        appended(&mut log, produced(1, 0, at * 10, 10));
+    }
+    home.recovery_point = 100;
+    drop(log);
+    home.disk.crash();
+    let (mut log, report) = home.open(false);
+    assert_eq!(report.corruption, None);
+    let seen = read_all(&log, 0);
+    assert!(seen.len() >= 10, "{seen:?}");
+    assert_eq!(seen, (0..seen.len() as i64).map(|at| at * 10).collect::<Vec<_>>());
+    let last = i32::try_from(log.end_offset().0).unwrap() - 10;
+    assert!(append(&mut log, produced(1, 0, last, 10)).unwrap().duplicate);
+    assert_eq!(log.epochs().entries(), [(LeaderEpoch(3), Offset(0))]);
+}
+
+#[test]
+fn a_failed_sync_closes_the_log() {
+    let home = Home::new();
+    let mut log = home.log();
+    appended(&mut log, plain(5));
+    home.disk.inject(Fault::nth(Operation::Sync, 1));
+    assert!(matches!(log.flush(), Err(LogError::Disk(_))));
+    home.disk.clear_faults();
+    assert!(log.is_poisoned());
+    assert_eq!(log.recovery_point(), Offset(0));
+    assert!(matches!(append(&mut log, plain(5)), Err(AppendError::Poisoned)));
+    assert!(matches!(log.flush(), Err(LogError::Poisoned)));
+    assert!(matches!(log.close(), Err(LogError::Poisoned)));
+    assert_eq!(read_all(&log, 0), [0]);
+}

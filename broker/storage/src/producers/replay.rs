@@ -1,0 +1,52 @@
+//! Learning the producers' state from batches that are in the log.
+
+use bytes::Bytes;
+use wire::records::{Batch, ControlType};
+
+use super::Producers;
+use crate::disk::{DiskError, DiskFile};
+use crate::walk::Found;
+
+/// Markers are tiny; anything larger is no marker.
+const MARKER_BYTES_MAX: usize = 4096;
+
+impl Producers {
+    /// Takes note of a batch of the log, whose bytes are in `file`.
+    pub(crate) fn replay(
+        &mut self,
+        now_ms: i64,
+        file: &dyn DiskFile,
+        found: &Found,
+        producers_max: usize,
+    ) -> Result<(), DiskError> {
+        let header = &found.header;
+        if !header.has_producer_id() {
+            return Ok(());
+        }
+        if !header.attributes.is_control() {
+            self.record(header, now_ms, producers_max);
+            return Ok(());
+        }
+        if header.size_in_bytes() <= MARKER_BYTES_MAX {
+            let mut bytes = vec![0; header.size_in_bytes()];
+            file.read_exact_at(&mut bytes, found.position)?;
+            if let Some(coordinator_epoch) = marker_epoch(Bytes::from(bytes)) {
+                self.record_marker(header, coordinator_epoch, now_ms);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The coordinator's epoch in a commit or abort marker: its value is a version and the epoch.
+fn marker_epoch(bytes: Bytes) -> Option<i32> {
+    let batch = Batch::parse(&bytes).ok()?;
+    let set = batch.records(MARKER_BYTES_MAX).ok()?;
+    let record = set.iter().next()?.ok()?;
+    match ControlType::of_key(record.key?)? {
+        ControlType::Abort | ControlType::Commit => {}
+        _ => return None,
+    }
+    let epoch = record.value?.get(2..6)?;
+    Some(i32::from_be_bytes(*epoch.first_chunk()?))
+}

@@ -67,12 +67,14 @@ pub struct RecoveryReport {
     pub segments_recovered: usize,
     /// Bytes of them.
     pub bytes_recovered: u64,
+    /// Segments whose indexes were built anew.
+    pub indexes_rebuilt: usize,
     /// What was cut off, oldest first.
     pub cut: Vec<CutTail>,
     /// Corruption where no crash can excuse it: the replica must be repaired.
     pub corruption: Option<Corruption>,
     /// Where the log ends now.
-    pub end_offset: Offset,
+    pub end_offset: Option<Offset>,
 }
 
 impl Log {
@@ -107,7 +109,7 @@ impl Log {
             log.unflushed_since_ms = Some(now_ms);
         }
         report.corruption = log.corruption();
-        report.end_offset = log.end_offset();
+        report.end_offset = Some(log.end_offset());
         Ok((log, report))
     }
 
@@ -295,6 +297,7 @@ impl Log {
         }
         self.end = self.end.max(base);
         report.segments_recovered += 1;
+        report.indexes_rebuilt += 1;
         report.bytes_recovered += size;
         if let Some(segment) = self.segments.get_mut(at) {
             segment.indexes = indexes.into();

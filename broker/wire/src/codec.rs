@@ -5,6 +5,9 @@ mod error;
 mod reader;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{DecodeError, EncodeError};
 pub use reader::Reader;
 pub use writer::Writer;
@@ -16,6 +19,8 @@ pub mod limits {
     pub const ARRAY_RESERVE_MAX: usize = 1024;
     /// Tagged fields in one struct.
     pub const TAGS_MAX: u32 = 1024;
+    /// Bytes in one string, as in Kafka.
+    pub const STRING_BYTES_MAX: usize = 0x7fff;
     /// Memory that decoding may take per byte of input, see [`MEMORY_BASE_BYTES`].
     pub const MEMORY_PER_BYTE: usize = 16;
     /// Memory that decoding may always take, so that small frames are not refused.

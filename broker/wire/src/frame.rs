@@ -153,3 +153,88 @@ pub fn decode_response<M: Request>(
     reader.finish()?;
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::api_versions_request::ApiVersionsRequest;
+    use crate::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+    use crate::messages::metadata_request::MetadataRequest;
+    use crate::records_slot::concat;
+
+    /// The frame without its length, which must say how long the rest is.
+    fn framed(pieces: Vec<Piece>) -> Bytes {
+        let mut bytes = concat(pieces);
+        let length = bytes.split_to(4);
+        assert_eq!(length[..], u32::try_from(bytes.len()).unwrap().to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_request_comes_back_with_its_header() {
+        for version in ApiKey::Metadata.versions() {
+            let request = MetadataRequest::default();
+            let frame = framed(encode_request(7, Some("me"), version, &request).unwrap());
+            let (header, body) = decode_request_header(frame).unwrap();
+            let client_id = Some("me".to_owned());
+            let expected =
+                RequestHeader { key: ApiKey::Metadata, version, correlation_id: 7, client_id };
+            assert_eq!(header, expected);
+            assert_eq!(decode_request::<MetadataRequest>(&header, body), Ok(request));
+        }
+    }
+
+    #[test]
+    fn the_header_of_an_api_versions_response_is_never_flexible() {
+        let api = ApiVersion { api_key: 18, min_version: 0, max_version: 4 };
+        let response = ApiVersionsResponse { api_keys: vec![api], ..Default::default() };
+        let pieces = encode_response(5, ApiKey::ApiVersions, 3, &response).unwrap();
+        let frame = framed(pieces);
+        // Correlation id, error code, compact count: no tagged fields between.
+        assert_eq!(frame[..7], [0, 0, 0, 5, 0, 0, 2]);
+        assert_eq!(decode_response::<ApiVersionsRequest>(frame, 3, 5), Ok(response));
+    }
+
+    #[test]
+    fn an_unknown_version_is_answerable() {
+        let mut frame = vec![0, 18, 0x7f, 0xff, 0, 0, 0, 9];
+        frame.extend_from_slice(&[0xab; 40]);
+        let expected = HeaderError::UnsupportedVersion {
+            key: ApiKey::ApiVersions,
+            version: i16::MAX,
+            correlation_id: 9,
+        };
+        assert_eq!(decode_request_header(frame.into()).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn bad_headers_are_refused() {
+        let unknown = Bytes::from_static(&[0x03, 0xe8, 0, 1, 0, 0, 0, 1, 0xff, 0xff]);
+        let expected = HeaderError::UnknownApiKey { key: 1000, version: 1 };
+        assert_eq!(decode_request_header(unknown).unwrap_err(), expected);
+        for length in 0..10 {
+            let cut = Bytes::from_static(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff]).slice(..length);
+            let outcome = decode_request_header(cut).map(|_| ());
+            assert!(matches!(outcome, Err(HeaderError::Malformed(_))), "{length}");
+        }
+    }
+
+    #[test]
+    fn bytes_after_a_request_are_refused() {
+        let request = MetadataRequest::default();
+        let mut bytes = concat(encode_request(7, None, 9, &request).unwrap()).to_vec();
+        bytes.push(0);
+        let (header, body) = decode_request_header(Bytes::from(bytes).slice(4..)).unwrap();
+        let outcome = decode_request::<MetadataRequest>(&header, body);
+        assert_eq!(outcome, Err(DecodeError::TrailingBytes(1)));
+    }
+
+    #[test]
+    fn a_response_to_another_request_is_refused() {
+        let response = ApiVersionsResponse::default();
+        let frame = framed(encode_response(5, ApiKey::ApiVersions, 0, &response).unwrap());
+        assert_eq!(peek_correlation_id(&frame), Ok(5));
+        let outcome = decode_response::<ApiVersionsRequest>(frame, 0, 6);
+        assert_eq!(outcome, Err(DecodeError::CorrelationMismatch { expected: 6, found: 5 }));
+    }
+}

@@ -8,6 +8,8 @@ mod dependencies;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod layout;
 #[cfg(test)]
 mod sizes;

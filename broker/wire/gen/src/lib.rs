@@ -8,6 +8,7 @@ mod emit_struct;
 mod indexes;
 mod model;
 mod parse;
+mod samples;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -78,6 +79,7 @@ pub fn generate(wire: &Path) -> Result<BTreeMap<PathBuf, String>> {
     );
     out.insert(PathBuf::from("src/api_key.rs"), indexes::api_keys(&keys, &messages));
     out.insert(PathBuf::from("src/error_code.rs"), indexes::error_codes(&errors));
+    out.insert(PathBuf::from("tests/messages/support/samples.rs"), samples::samples(&messages));
     for (path, text) in &mut out {
         *text = rustfmt(wire, path, &format!("{HEADER}{text}"))?;
     }

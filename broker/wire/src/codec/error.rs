@@ -31,6 +31,9 @@ pub enum DecodeError {
         /// Bytes of the whole input.
         input: usize,
     },
+    /// A string is longer than Kafka allows.
+    #[error("string of {0} bytes")]
+    StringTooLong(usize),
     /// A string is not UTF-8.
     #[error("string is not utf-8")]
     InvalidUtf8,

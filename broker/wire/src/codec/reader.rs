@@ -4,7 +4,9 @@
 use bytes::{Buf, Bytes};
 
 use super::DecodeError;
-use super::limits::{ARRAY_RESERVE_MAX, MEMORY_BASE_BYTES, MEMORY_PER_BYTE, TAGS_MAX};
+use super::limits::{
+    ARRAY_RESERVE_MAX, MEMORY_BASE_BYTES, MEMORY_PER_BYTE, STRING_BYTES_MAX, TAGS_MAX,
+};
 use crate::ids::Uuid;
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -172,6 +174,9 @@ impl Reader {
         let length =
             if flexible { self.compact_len()? } else { Self::signed_len(i64::from(self.i16()?))? };
         let Some(length) = length else { return Ok(None) };
+        if length > STRING_BYTES_MAX {
+            return Err(DecodeError::StringTooLong(length));
+        }
         self.need(length)?;
         let Some(raw) = self.bytes.get(..length) else {
             return Err(DecodeError::Truncated { needed: length, remaining: self.bytes.len() });

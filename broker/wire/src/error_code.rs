@@ -8,281 +8,419 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i16)]
 pub enum ErrorCode {
-    /// `UNKNOWN_SERVER_ERROR`, -1: the broker failed in a way it did not foresee.
+    /// `UNKNOWN_SERVER_ERROR`, -1:
+    /// the broker failed in a way it did not foresee.
     UnknownServerError = -1,
-    /// `NONE`, 0: no error.
+    /// `NONE`, 0:
+    /// no error.
     None = 0,
-    /// `OFFSET_OUT_OF_RANGE`, 1: the offset lies outside what the partition holds.
+    /// `OFFSET_OUT_OF_RANGE`, 1:
+    /// the offset lies outside what the partition holds.
     OffsetOutOfRange = 1,
-    /// `CORRUPT_MESSAGE`, 2: the batch is damaged, or its key breaks the rules of a compacted topic.
+    /// `CORRUPT_MESSAGE`, 2:
+    /// the batch is damaged, or its key breaks the rules of a compacted topic.
     CorruptMessage = 2,
-    /// `UNKNOWN_TOPIC_OR_PARTITION`, 3: this broker does not know the topic or partition.
+    /// `UNKNOWN_TOPIC_OR_PARTITION`, 3:
+    /// this broker does not know the topic or partition.
     UnknownTopicOrPartition = 3,
-    /// `INVALID_FETCH_SIZE`, 4: the fetch size is not valid.
+    /// `INVALID_FETCH_SIZE`, 4:
+    /// the fetch size is not valid.
     InvalidFetchSize = 4,
-    /// `LEADER_NOT_AVAILABLE`, 5: the partition has no leader at present.
+    /// `LEADER_NOT_AVAILABLE`, 5:
+    /// the partition has no leader at present.
     LeaderNotAvailable = 5,
-    /// `NOT_LEADER_OR_FOLLOWER`, 6: this broker does not lead or follow the partition.
+    /// `NOT_LEADER_OR_FOLLOWER`, 6:
+    /// this broker does not lead or follow the partition.
     NotLeaderOrFollower = 6,
-    /// `REQUEST_TIMED_OUT`, 7: the request took longer than its time-out.
+    /// `REQUEST_TIMED_OUT`, 7:
+    /// the request took longer than its time-out.
     RequestTimedOut = 7,
-    /// `BROKER_NOT_AVAILABLE`, 8: the broker is not available.
+    /// `BROKER_NOT_AVAILABLE`, 8:
+    /// the broker is not available.
     BrokerNotAvailable = 8,
-    /// `REPLICA_NOT_AVAILABLE`, 9: the replica is not available on this broker.
+    /// `REPLICA_NOT_AVAILABLE`, 9:
+    /// the replica is not available on this broker.
     ReplicaNotAvailable = 9,
-    /// `MESSAGE_TOO_LARGE`, 10: a record batch is larger than the broker or topic accepts.
+    /// `MESSAGE_TOO_LARGE`, 10:
+    /// a record batch is larger than the broker or topic accepts.
     MessageTooLarge = 10,
-    /// `STALE_CONTROLLER_EPOCH`, 11: the controller epoch is an old one.
+    /// `STALE_CONTROLLER_EPOCH`, 11:
+    /// the controller epoch is an old one.
     StaleControllerEpoch = 11,
-    /// `OFFSET_METADATA_TOO_LARGE`, 12: the metadata of the offset commit is too long.
+    /// `OFFSET_METADATA_TOO_LARGE`, 12:
+    /// the metadata of the offset commit is too long.
     OffsetMetadataTooLarge = 12,
-    /// `NETWORK_EXCEPTION`, 13: the connection broke before the answer came.
+    /// `NETWORK_EXCEPTION`, 13:
+    /// the connection broke before the answer came.
     NetworkException = 13,
-    /// `COORDINATOR_LOAD_IN_PROGRESS`, 14: the coordinator is still loading its state.
+    /// `COORDINATOR_LOAD_IN_PROGRESS`, 14:
+    /// the coordinator is still loading its state.
     CoordinatorLoadInProgress = 14,
-    /// `COORDINATOR_NOT_AVAILABLE`, 15: no coordinator is available.
+    /// `COORDINATOR_NOT_AVAILABLE`, 15:
+    /// no coordinator is available.
     CoordinatorNotAvailable = 15,
-    /// `NOT_COORDINATOR`, 16: this broker is not the coordinator.
+    /// `NOT_COORDINATOR`, 16:
+    /// this broker is not the coordinator.
     NotCoordinator = 16,
-    /// `INVALID_TOPIC_EXCEPTION`, 17: the topic name is not valid, or the topic may not be written by clients.
+    /// `INVALID_TOPIC_EXCEPTION`, 17:
+    /// the topic name is not valid, or the topic may not be written by clients.
     InvalidTopicException = 17,
-    /// `RECORD_LIST_TOO_LARGE`, 18: the produced batches are larger than a segment.
+    /// `RECORD_LIST_TOO_LARGE`, 18:
+    /// the produced batches are larger than a segment.
     RecordListTooLarge = 18,
-    /// `NOT_ENOUGH_REPLICAS`, 19: fewer replicas are in sync than the topic demands.
+    /// `NOT_ENOUGH_REPLICAS`, 19:
+    /// fewer replicas are in sync than the topic demands.
     NotEnoughReplicas = 19,
-    /// `NOT_ENOUGH_REPLICAS_AFTER_APPEND`, 20: the records were written, but to fewer replicas than the topic demands.
+    /// `NOT_ENOUGH_REPLICAS_AFTER_APPEND`, 20:
+    /// the records were written, but to fewer replicas than the topic demands.
     NotEnoughReplicasAfterAppend = 20,
-    /// `INVALID_REQUIRED_ACKS`, 21: acks is neither -1, 0 nor 1.
+    /// `INVALID_REQUIRED_ACKS`, 21:
+    /// acks is neither -1, 0 nor 1.
     InvalidRequiredAcks = 21,
-    /// `ILLEGAL_GENERATION`, 22: the generation is not the group's current one.
+    /// `ILLEGAL_GENERATION`, 22:
+    /// the generation is not the group's current one.
     IllegalGeneration = 22,
-    /// `INCONSISTENT_GROUP_PROTOCOL`, 23: the member's protocols do not fit those of the group.
+    /// `INCONSISTENT_GROUP_PROTOCOL`, 23:
+    /// the member's protocols do not fit those of the group.
     InconsistentGroupProtocol = 23,
-    /// `INVALID_GROUP_ID`, 24: the group id is not valid.
+    /// `INVALID_GROUP_ID`, 24:
+    /// the group id is not valid.
     InvalidGroupId = 24,
-    /// `UNKNOWN_MEMBER_ID`, 25: the group does not know this member.
+    /// `UNKNOWN_MEMBER_ID`, 25:
+    /// the group does not know this member.
     UnknownMemberId = 25,
-    /// `INVALID_SESSION_TIMEOUT`, 26: the session time-out lies outside the broker's limits.
+    /// `INVALID_SESSION_TIMEOUT`, 26:
+    /// the session time-out lies outside the broker's limits.
     InvalidSessionTimeout = 26,
-    /// `REBALANCE_IN_PROGRESS`, 27: the group is rebalancing; join again.
+    /// `REBALANCE_IN_PROGRESS`, 27:
+    /// the group is rebalancing; join again.
     RebalanceInProgress = 27,
-    /// `INVALID_COMMIT_OFFSET_SIZE`, 28: the offset commit is too large.
+    /// `INVALID_COMMIT_OFFSET_SIZE`, 28:
+    /// the offset commit is too large.
     InvalidCommitOffsetSize = 28,
-    /// `TOPIC_AUTHORIZATION_FAILED`, 29: not authorised for the topic.
+    /// `TOPIC_AUTHORIZATION_FAILED`, 29:
+    /// not authorised for the topic.
     TopicAuthorizationFailed = 29,
-    /// `GROUP_AUTHORIZATION_FAILED`, 30: not authorised for the group.
+    /// `GROUP_AUTHORIZATION_FAILED`, 30:
+    /// not authorised for the group.
     GroupAuthorizationFailed = 30,
-    /// `CLUSTER_AUTHORIZATION_FAILED`, 31: not authorised for the cluster.
+    /// `CLUSTER_AUTHORIZATION_FAILED`, 31:
+    /// not authorised for the cluster.
     ClusterAuthorizationFailed = 31,
-    /// `INVALID_TIMESTAMP`, 32: a timestamp lies outside the accepted range.
+    /// `INVALID_TIMESTAMP`, 32:
+    /// a timestamp lies outside the accepted range.
     InvalidTimestamp = 32,
-    /// `UNSUPPORTED_SASL_MECHANISM`, 33: the sasl mechanism is not offered.
+    /// `UNSUPPORTED_SASL_MECHANISM`, 33:
+    /// the sasl mechanism is not offered.
     UnsupportedSaslMechanism = 33,
-    /// `ILLEGAL_SASL_STATE`, 34: the request does not fit the state of authentication.
+    /// `ILLEGAL_SASL_STATE`, 34:
+    /// the request does not fit the state of authentication.
     IllegalSaslState = 34,
-    /// `UNSUPPORTED_VERSION`, 35: the broker does not serve this version of the api.
+    /// `UNSUPPORTED_VERSION`, 35:
+    /// the broker does not serve this version of the api.
     UnsupportedVersion = 35,
-    /// `TOPIC_ALREADY_EXISTS`, 36: a topic of that name exists.
+    /// `TOPIC_ALREADY_EXISTS`, 36:
+    /// a topic of that name exists.
     TopicAlreadyExists = 36,
-    /// `INVALID_PARTITIONS`, 37: the number of partitions is not valid.
+    /// `INVALID_PARTITIONS`, 37:
+    /// the number of partitions is not valid.
     InvalidPartitions = 37,
-    /// `INVALID_REPLICATION_FACTOR`, 38: the replication factor is not valid or exceeds the brokers at hand.
+    /// `INVALID_REPLICATION_FACTOR`, 38:
+    /// the replication factor is not valid or exceeds the brokers at hand.
     InvalidReplicationFactor = 38,
-    /// `INVALID_REPLICA_ASSIGNMENT`, 39: the replica assignment is not valid.
+    /// `INVALID_REPLICA_ASSIGNMENT`, 39:
+    /// the replica assignment is not valid.
     InvalidReplicaAssignment = 39,
-    /// `INVALID_CONFIG`, 40: the configuration is not valid.
+    /// `INVALID_CONFIG`, 40:
+    /// the configuration is not valid.
     InvalidConfig = 40,
-    /// `NOT_CONTROLLER`, 41: this node is not the active controller.
+    /// `NOT_CONTROLLER`, 41:
+    /// this node is not the active controller.
     NotController = 41,
-    /// `INVALID_REQUEST`, 42: the request contradicts itself or a rule of its api.
+    /// `INVALID_REQUEST`, 42:
+    /// the request contradicts itself or a rule of its api.
     InvalidRequest = 42,
-    /// `UNSUPPORTED_FOR_MESSAGE_FORMAT`, 43: the message format on disk does not support this.
+    /// `UNSUPPORTED_FOR_MESSAGE_FORMAT`, 43:
+    /// the message format on disk does not support this.
     UnsupportedForMessageFormat = 43,
-    /// `POLICY_VIOLATION`, 44: the request breaks a policy of the cluster.
+    /// `POLICY_VIOLATION`, 44:
+    /// the request breaks a policy of the cluster.
     PolicyViolation = 44,
-    /// `OUT_OF_ORDER_SEQUENCE_NUMBER`, 45: the producer's sequence number leaves a gap.
+    /// `OUT_OF_ORDER_SEQUENCE_NUMBER`, 45:
+    /// the producer's sequence number leaves a gap.
     OutOfOrderSequenceNumber = 45,
-    /// `DUPLICATE_SEQUENCE_NUMBER`, 46: the producer's sequence number was written before.
+    /// `DUPLICATE_SEQUENCE_NUMBER`, 46:
+    /// the producer's sequence number was written before.
     DuplicateSequenceNumber = 46,
-    /// `INVALID_PRODUCER_EPOCH`, 47: the producer's epoch is an old one.
+    /// `INVALID_PRODUCER_EPOCH`, 47:
+    /// the producer's epoch is an old one.
     InvalidProducerEpoch = 47,
-    /// `INVALID_TXN_STATE`, 48: the transaction is in a state that does not allow this.
+    /// `INVALID_TXN_STATE`, 48:
+    /// the transaction is in a state that does not allow this.
     InvalidTxnState = 48,
-    /// `INVALID_PRODUCER_ID_MAPPING`, 49: the producer id does not belong to the transactional id.
+    /// `INVALID_PRODUCER_ID_MAPPING`, 49:
+    /// the producer id does not belong to the transactional id.
     InvalidProducerIdMapping = 49,
-    /// `INVALID_TRANSACTION_TIMEOUT`, 50: the transaction time-out is above the broker's limit.
+    /// `INVALID_TRANSACTION_TIMEOUT`, 50:
+    /// the transaction time-out is above the broker's limit.
     InvalidTransactionTimeout = 50,
-    /// `CONCURRENT_TRANSACTIONS`, 51: another change of the same transaction is under way.
+    /// `CONCURRENT_TRANSACTIONS`, 51:
+    /// another change of the same transaction is under way.
     ConcurrentTransactions = 51,
-    /// `TRANSACTION_COORDINATOR_FENCED`, 52: the transaction coordinator has been replaced.
+    /// `TRANSACTION_COORDINATOR_FENCED`, 52:
+    /// the transaction coordinator has been replaced.
     TransactionCoordinatorFenced = 52,
-    /// `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`, 53: not authorised for the transactional id.
+    /// `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`, 53:
+    /// not authorised for the transactional id.
     TransactionalIdAuthorizationFailed = 53,
-    /// `SECURITY_DISABLED`, 54: security features are switched off.
+    /// `SECURITY_DISABLED`, 54:
+    /// security features are switched off.
     SecurityDisabled = 54,
-    /// `OPERATION_NOT_ATTEMPTED`, 55: not attempted, because another part of the request failed.
+    /// `OPERATION_NOT_ATTEMPTED`, 55:
+    /// not attempted, because another part of the request failed.
     OperationNotAttempted = 55,
-    /// `KAFKA_STORAGE_ERROR`, 56: the log directory has failed.
+    /// `KAFKA_STORAGE_ERROR`, 56:
+    /// the log directory has failed.
     KafkaStorageError = 56,
-    /// `LOG_DIR_NOT_FOUND`, 57: the log directory does not exist or is offline.
+    /// `LOG_DIR_NOT_FOUND`, 57:
+    /// the log directory does not exist or is offline.
     LogDirNotFound = 57,
-    /// `SASL_AUTHENTICATION_FAILED`, 58: authentication failed.
+    /// `SASL_AUTHENTICATION_FAILED`, 58:
+    /// authentication failed.
     SaslAuthenticationFailed = 58,
-    /// `UNKNOWN_PRODUCER_ID`, 59: the producer has no state here any more.
+    /// `UNKNOWN_PRODUCER_ID`, 59:
+    /// the producer has no state here any more.
     UnknownProducerId = 59,
-    /// `REASSIGNMENT_IN_PROGRESS`, 60: a reassignment of the partition is under way.
+    /// `REASSIGNMENT_IN_PROGRESS`, 60:
+    /// a reassignment of the partition is under way.
     ReassignmentInProgress = 60,
-    /// `DELEGATION_TOKEN_AUTH_DISABLED`, 61: delegation tokens are switched off.
+    /// `DELEGATION_TOKEN_AUTH_DISABLED`, 61:
+    /// delegation tokens are switched off.
     DelegationTokenAuthDisabled = 61,
-    /// `DELEGATION_TOKEN_NOT_FOUND`, 62: no such delegation token.
+    /// `DELEGATION_TOKEN_NOT_FOUND`, 62:
+    /// no such delegation token.
     DelegationTokenNotFound = 62,
-    /// `DELEGATION_TOKEN_OWNER_MISMATCH`, 63: the delegation token has another owner.
+    /// `DELEGATION_TOKEN_OWNER_MISMATCH`, 63:
+    /// the delegation token has another owner.
     DelegationTokenOwnerMismatch = 63,
-    /// `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED`, 64: delegation tokens may not be asked for on this connection.
+    /// `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED`, 64:
+    /// delegation tokens may not be asked for on this connection.
     DelegationTokenRequestNotAllowed = 64,
-    /// `DELEGATION_TOKEN_AUTHORIZATION_FAILED`, 65: not authorised for the delegation token.
+    /// `DELEGATION_TOKEN_AUTHORIZATION_FAILED`, 65:
+    /// not authorised for the delegation token.
     DelegationTokenAuthorizationFailed = 65,
-    /// `DELEGATION_TOKEN_EXPIRED`, 66: the delegation token has expired.
+    /// `DELEGATION_TOKEN_EXPIRED`, 66:
+    /// the delegation token has expired.
     DelegationTokenExpired = 66,
-    /// `INVALID_PRINCIPAL_TYPE`, 67: this kind of principal is not accepted.
+    /// `INVALID_PRINCIPAL_TYPE`, 67:
+    /// this kind of principal is not accepted.
     InvalidPrincipalType = 67,
-    /// `NON_EMPTY_GROUP`, 68: the group still has members.
+    /// `NON_EMPTY_GROUP`, 68:
+    /// the group still has members.
     NonEmptyGroup = 68,
-    /// `GROUP_ID_NOT_FOUND`, 69: no such group.
+    /// `GROUP_ID_NOT_FOUND`, 69:
+    /// no such group.
     GroupIdNotFound = 69,
-    /// `FETCH_SESSION_ID_NOT_FOUND`, 70: no such fetch session.
+    /// `FETCH_SESSION_ID_NOT_FOUND`, 70:
+    /// no such fetch session.
     FetchSessionIdNotFound = 70,
-    /// `INVALID_FETCH_SESSION_EPOCH`, 71: the epoch of the fetch session is not the next one.
+    /// `INVALID_FETCH_SESSION_EPOCH`, 71:
+    /// the epoch of the fetch session is not the next one.
     InvalidFetchSessionEpoch = 71,
-    /// `LISTENER_NOT_FOUND`, 72: the leader has no listener of this name.
+    /// `LISTENER_NOT_FOUND`, 72:
+    /// the leader has no listener of this name.
     ListenerNotFound = 72,
-    /// `TOPIC_DELETION_DISABLED`, 73: topics may not be deleted here.
+    /// `TOPIC_DELETION_DISABLED`, 73:
+    /// topics may not be deleted here.
     TopicDeletionDisabled = 73,
-    /// `FENCED_LEADER_EPOCH`, 74: the leader epoch is older than the broker's.
+    /// `FENCED_LEADER_EPOCH`, 74:
+    /// the leader epoch is older than the broker's.
     FencedLeaderEpoch = 74,
-    /// `UNKNOWN_LEADER_EPOCH`, 75: the leader epoch is newer than the broker's.
+    /// `UNKNOWN_LEADER_EPOCH`, 75:
+    /// the leader epoch is newer than the broker's.
     UnknownLeaderEpoch = 75,
-    /// `UNSUPPORTED_COMPRESSION_TYPE`, 76: the client's version does not know this compression.
+    /// `UNSUPPORTED_COMPRESSION_TYPE`, 76:
+    /// the client's version does not know this compression.
     UnsupportedCompressionType = 76,
-    /// `STALE_BROKER_EPOCH`, 77: the broker epoch is an old one.
+    /// `STALE_BROKER_EPOCH`, 77:
+    /// the broker epoch is an old one.
     StaleBrokerEpoch = 77,
-    /// `OFFSET_NOT_AVAILABLE`, 78: the new leader does not know its high watermark yet.
+    /// `OFFSET_NOT_AVAILABLE`, 78:
+    /// the new leader does not know its high watermark yet.
     OffsetNotAvailable = 78,
-    /// `MEMBER_ID_REQUIRED`, 79: join again with the member id given.
+    /// `MEMBER_ID_REQUIRED`, 79:
+    /// join again with the member id given.
     MemberIdRequired = 79,
-    /// `PREFERRED_LEADER_NOT_AVAILABLE`, 80: the preferred leader is not available.
+    /// `PREFERRED_LEADER_NOT_AVAILABLE`, 80:
+    /// the preferred leader is not available.
     PreferredLeaderNotAvailable = 80,
-    /// `GROUP_MAX_SIZE_REACHED`, 81: the group has as many members as it may have.
+    /// `GROUP_MAX_SIZE_REACHED`, 81:
+    /// the group has as many members as it may have.
     GroupMaxSizeReached = 81,
-    /// `FENCED_INSTANCE_ID`, 82: another member has taken over the instance id.
+    /// `FENCED_INSTANCE_ID`, 82:
+    /// another member has taken over the instance id.
     FencedInstanceId = 82,
-    /// `ELIGIBLE_LEADERS_NOT_AVAILABLE`, 83: no eligible leader is available.
+    /// `ELIGIBLE_LEADERS_NOT_AVAILABLE`, 83:
+    /// no eligible leader is available.
     EligibleLeadersNotAvailable = 83,
-    /// `ELECTION_NOT_NEEDED`, 84: the partition needs no election.
+    /// `ELECTION_NOT_NEEDED`, 84:
+    /// the partition needs no election.
     ElectionNotNeeded = 84,
-    /// `NO_REASSIGNMENT_IN_PROGRESS`, 85: no reassignment is under way.
+    /// `NO_REASSIGNMENT_IN_PROGRESS`, 85:
+    /// no reassignment is under way.
     NoReassignmentInProgress = 85,
-    /// `GROUP_SUBSCRIBED_TO_TOPIC`, 86: the group is subscribed to the topic.
+    /// `GROUP_SUBSCRIBED_TO_TOPIC`, 86:
+    /// the group is subscribed to the topic.
     GroupSubscribedToTopic = 86,
-    /// `INVALID_RECORD`, 87: a record breaks the rules and the whole batch is refused.
+    /// `INVALID_RECORD`, 87:
+    /// a record breaks the rules and the whole batch is refused.
     InvalidRecord = 87,
-    /// `UNSTABLE_OFFSET_COMMIT`, 88: offsets of an open transaction are not settled.
+    /// `UNSTABLE_OFFSET_COMMIT`, 88:
+    /// offsets of an open transaction are not settled.
     UnstableOffsetCommit = 88,
-    /// `THROTTLING_QUOTA_EXCEEDED`, 89: the quota is used up.
+    /// `THROTTLING_QUOTA_EXCEEDED`, 89:
+    /// the quota is used up.
     ThrottlingQuotaExceeded = 89,
-    /// `PRODUCER_FENCED`, 90: another producer has taken over the transactional id.
+    /// `PRODUCER_FENCED`, 90:
+    /// another producer has taken over the transactional id.
     ProducerFenced = 90,
-    /// `RESOURCE_NOT_FOUND`, 91: no such resource.
+    /// `RESOURCE_NOT_FOUND`, 91:
+    /// no such resource.
     ResourceNotFound = 91,
-    /// `DUPLICATE_RESOURCE`, 92: the resource is named twice.
+    /// `DUPLICATE_RESOURCE`, 92:
+    /// the resource is named twice.
     DuplicateResource = 92,
-    /// `UNACCEPTABLE_CREDENTIAL`, 93: the credential does not meet the demands.
+    /// `UNACCEPTABLE_CREDENTIAL`, 93:
+    /// the credential does not meet the demands.
     UnacceptableCredential = 93,
-    /// `INCONSISTENT_VOTER_SET`, 94: the two sides know different sets of voters.
+    /// `INCONSISTENT_VOTER_SET`, 94:
+    /// the two sides know different sets of voters.
     InconsistentVoterSet = 94,
-    /// `INVALID_UPDATE_VERSION`, 95: the version to update from is not the current one.
+    /// `INVALID_UPDATE_VERSION`, 95:
+    /// the version to update from is not the current one.
     InvalidUpdateVersion = 95,
-    /// `FEATURE_UPDATE_FAILED`, 96: the feature could not be updated.
+    /// `FEATURE_UPDATE_FAILED`, 96:
+    /// the feature could not be updated.
     FeatureUpdateFailed = 96,
-    /// `PRINCIPAL_DESERIALIZATION_FAILURE`, 97: the forwarded principal cannot be read.
+    /// `PRINCIPAL_DESERIALIZATION_FAILURE`, 97:
+    /// the forwarded principal cannot be read.
     PrincipalDeserializationFailure = 97,
-    /// `SNAPSHOT_NOT_FOUND`, 98: no such snapshot.
+    /// `SNAPSHOT_NOT_FOUND`, 98:
+    /// no such snapshot.
     SnapshotNotFound = 98,
-    /// `POSITION_OUT_OF_RANGE`, 99: the position lies outside the snapshot.
+    /// `POSITION_OUT_OF_RANGE`, 99:
+    /// the position lies outside the snapshot.
     PositionOutOfRange = 99,
-    /// `UNKNOWN_TOPIC_ID`, 100: this broker does not know the topic id.
+    /// `UNKNOWN_TOPIC_ID`, 100:
+    /// this broker does not know the topic id.
     UnknownTopicId = 100,
-    /// `DUPLICATE_BROKER_REGISTRATION`, 101: a broker of this id is registered and alive.
+    /// `DUPLICATE_BROKER_REGISTRATION`, 101:
+    /// a broker of this id is registered and alive.
     DuplicateBrokerRegistration = 101,
-    /// `BROKER_ID_NOT_REGISTERED`, 102: no broker of this id is registered.
+    /// `BROKER_ID_NOT_REGISTERED`, 102:
+    /// no broker of this id is registered.
     BrokerIdNotRegistered = 102,
-    /// `INCONSISTENT_TOPIC_ID`, 103: the topic id is not the one in the log.
+    /// `INCONSISTENT_TOPIC_ID`, 103:
+    /// the topic id is not the one in the log.
     InconsistentTopicId = 103,
-    /// `INCONSISTENT_CLUSTER_ID`, 104: the cluster id is another cluster's.
+    /// `INCONSISTENT_CLUSTER_ID`, 104:
+    /// the cluster id is another cluster's.
     InconsistentClusterId = 104,
-    /// `TRANSACTIONAL_ID_NOT_FOUND`, 105: no such transactional id.
+    /// `TRANSACTIONAL_ID_NOT_FOUND`, 105:
+    /// no such transactional id.
     TransactionalIdNotFound = 105,
-    /// `FETCH_SESSION_TOPIC_ID_ERROR`, 106: the topic id or name is not the one of the fetch session.
+    /// `FETCH_SESSION_TOPIC_ID_ERROR`, 106:
+    /// the topic id or name is not the one of the fetch session.
     FetchSessionTopicIdError = 106,
-    /// `INELIGIBLE_REPLICA`, 107: the replica may not join the in-sync replicas.
+    /// `INELIGIBLE_REPLICA`, 107:
+    /// the replica may not join the in-sync replicas.
     IneligibleReplica = 107,
-    /// `NEW_LEADER_ELECTED`, 108: the change has made another replica the leader.
+    /// `NEW_LEADER_ELECTED`, 108:
+    /// the change has made another replica the leader.
     NewLeaderElected = 108,
-    /// `OFFSET_MOVED_TO_TIERED_STORAGE`, 109: the offset is in tiered storage.
+    /// `OFFSET_MOVED_TO_TIERED_STORAGE`, 109:
+    /// the offset is in tiered storage.
     OffsetMovedToTieredStorage = 109,
-    /// `FENCED_MEMBER_EPOCH`, 110: the group has moved on from the member's epoch.
+    /// `FENCED_MEMBER_EPOCH`, 110:
+    /// the group has moved on from the member's epoch.
     FencedMemberEpoch = 110,
-    /// `UNRELEASED_INSTANCE_ID`, 111: the instance id is still in use by another member.
+    /// `UNRELEASED_INSTANCE_ID`, 111:
+    /// the instance id is still in use by another member.
     UnreleasedInstanceId = 111,
-    /// `UNSUPPORTED_ASSIGNOR`, 112: the group's assignor is not offered.
+    /// `UNSUPPORTED_ASSIGNOR`, 112:
+    /// the group's assignor is not offered.
     UnsupportedAssignor = 112,
-    /// `STALE_MEMBER_EPOCH`, 113: the member's epoch is behind.
+    /// `STALE_MEMBER_EPOCH`, 113:
+    /// the member's epoch is behind.
     StaleMemberEpoch = 113,
-    /// `MISMATCHED_ENDPOINT_TYPE`, 114: the endpoint is of the other type.
+    /// `MISMATCHED_ENDPOINT_TYPE`, 114:
+    /// the endpoint is of the other type.
     MismatchedEndpointType = 114,
-    /// `UNSUPPORTED_ENDPOINT_TYPE`, 115: this type of endpoint cannot be asked.
+    /// `UNSUPPORTED_ENDPOINT_TYPE`, 115:
+    /// this type of endpoint cannot be asked.
     UnsupportedEndpointType = 115,
-    /// `UNKNOWN_CONTROLLER_ID`, 116: no such controller.
+    /// `UNKNOWN_CONTROLLER_ID`, 116:
+    /// no such controller.
     UnknownControllerId = 116,
-    /// `UNKNOWN_SUBSCRIPTION_ID`, 117: the telemetry subscription is not the current one.
+    /// `UNKNOWN_SUBSCRIPTION_ID`, 117:
+    /// the telemetry subscription is not the current one.
     UnknownSubscriptionId = 117,
-    /// `TELEMETRY_TOO_LARGE`, 118: the telemetry is larger than accepted.
+    /// `TELEMETRY_TOO_LARGE`, 118:
+    /// the telemetry is larger than accepted.
     TelemetryTooLarge = 118,
-    /// `INVALID_REGISTRATION`, 119: the broker's registration is not valid.
+    /// `INVALID_REGISTRATION`, 119:
+    /// the broker's registration is not valid.
     InvalidRegistration = 119,
-    /// `TRANSACTION_ABORTABLE`, 120: the transaction must be aborted; the producer may go on.
+    /// `TRANSACTION_ABORTABLE`, 120:
+    /// the transaction must be aborted; the producer may go on.
     TransactionAbortable = 120,
-    /// `INVALID_RECORD_STATE`, 121: the record is in a state that does not allow this.
+    /// `INVALID_RECORD_STATE`, 121:
+    /// the record is in a state that does not allow this.
     InvalidRecordState = 121,
-    /// `SHARE_SESSION_NOT_FOUND`, 122: no such share session.
+    /// `SHARE_SESSION_NOT_FOUND`, 122:
+    /// no such share session.
     ShareSessionNotFound = 122,
-    /// `INVALID_SHARE_SESSION_EPOCH`, 123: the epoch of the share session is not the next one.
+    /// `INVALID_SHARE_SESSION_EPOCH`, 123:
+    /// the epoch of the share session is not the next one.
     InvalidShareSessionEpoch = 123,
-    /// `FENCED_STATE_EPOCH`, 124: the state epoch is an old one.
+    /// `FENCED_STATE_EPOCH`, 124:
+    /// the state epoch is an old one.
     FencedStateEpoch = 124,
-    /// `INVALID_VOTER_KEY`, 125: the voter's key is not valid.
+    /// `INVALID_VOTER_KEY`, 125:
+    /// the voter's key is not valid.
     InvalidVoterKey = 125,
-    /// `DUPLICATE_VOTER`, 126: the voter is in the set already.
+    /// `DUPLICATE_VOTER`, 126:
+    /// the voter is in the set already.
     DuplicateVoter = 126,
-    /// `VOTER_NOT_FOUND`, 127: no such voter.
+    /// `VOTER_NOT_FOUND`, 127:
+    /// no such voter.
     VoterNotFound = 127,
-    /// `INVALID_REGULAR_EXPRESSION`, 128: the regular expression is not valid.
+    /// `INVALID_REGULAR_EXPRESSION`, 128:
+    /// the regular expression is not valid.
     InvalidRegularExpression = 128,
-    /// `REBOOTSTRAP_REQUIRED`, 129: the client should start again from its bootstrap servers.
+    /// `REBOOTSTRAP_REQUIRED`, 129:
+    /// the client should start again from its bootstrap servers.
     RebootstrapRequired = 129,
-    /// `STREAMS_INVALID_TOPOLOGY`, 130: the streams topology is not valid.
+    /// `STREAMS_INVALID_TOPOLOGY`, 130:
+    /// the streams topology is not valid.
     StreamsInvalidTopology = 130,
-    /// `STREAMS_INVALID_TOPOLOGY_EPOCH`, 131: the epoch of the streams topology is not valid.
+    /// `STREAMS_INVALID_TOPOLOGY_EPOCH`, 131:
+    /// the epoch of the streams topology is not valid.
     StreamsInvalidTopologyEpoch = 131,
-    /// `STREAMS_TOPOLOGY_FENCED`, 132: the epoch of the streams topology is an old one.
+    /// `STREAMS_TOPOLOGY_FENCED`, 132:
+    /// the epoch of the streams topology is an old one.
     StreamsTopologyFenced = 132,
-    /// `SHARE_SESSION_LIMIT_REACHED`, 133: the broker has as many share sessions as it may have.
+    /// `SHARE_SESSION_LIMIT_REACHED`, 133:
+    /// the broker has as many share sessions as it may have.
     ShareSessionLimitReached = 133,
-    /// `GROUP_DELETION_FAILED`, 134: the group could not be deleted.
+    /// `GROUP_DELETION_FAILED`, 134:
+    /// the group could not be deleted.
     GroupDeletionFailed = 134,
-    /// `STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED`, 135: the description of the streams topology could not be stored.
+    /// `STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED`, 135:
+    /// the description of the streams topology could not be stored.
     StreamsTopologyDescriptionUpdateFailed = 135,
-    /// `CONTROLLER_ID_NOT_REGISTERED`, 136: no controller of this id is registered.
+    /// `CONTROLLER_ID_NOT_REGISTERED`, 136:
+    /// no controller of this id is registered.
     ControllerIdNotRegistered = 136,
 }
 

@@ -168,7 +168,8 @@ fn message_impl(of: &Message) -> String {
     out
 }
 
-/// The test that `variable` lies in `range`, given that it lies in `within`; `None`: it always does.
+/// The test that `variable` lies in `range`, given that it lies in `within`; `None` when it always
+/// does.
 pub(crate) fn condition(range: Range, within: Range, variable: &str) -> Option<String> {
     if range.covers(within) {
         return None;

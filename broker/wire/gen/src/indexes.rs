@@ -127,7 +127,7 @@ pub(crate) fn error_codes(errors: &[ErrorCode]) -> String {
     for error in errors {
         let (code, name, text) = (error.code, &error.name, &error.text);
         let variant = camel(name);
-        let _ = writeln!(variants, "/// `{name}`, {code}: {text}.\n{variant} = {code},");
+        let _ = writeln!(variants, "/// `{name}`, {code}:\n/// {text}.\n{variant} = {code},");
         let _ = writeln!(from, "{code} => Self::{variant},");
         let _ = writeln!(names, "Self::{variant} => {name:?},");
         let _ = writeln!(texts, "Self::{variant} => {text:?},");
@@ -156,7 +156,8 @@ pub(crate) fn error_codes(errors: &[ErrorCode]) -> String {
          pub fn is_retriable(self) -> bool {{ matches!(self, {retriable}) }}\n\n\
          /// Whether this is an error at all.\n#[must_use]\n\
          pub fn is_error(self) -> bool {{ self != Self::None }}\n}}\n\n\
-         impl From<ErrorCode> for i16 {{ fn from(error: ErrorCode) -> Self {{ error.code() }} }}\n\n\
+         impl From<ErrorCode> for i16 {{\n\
+         fn from(error: ErrorCode) -> Self {{ error.code() }}\n}}\n\n\
          impl fmt::Display for ErrorCode {{ fn fmt(&self, f: &mut fmt::Formatter<'_>) -> \
          fmt::Result {{ f.write_str(self.name()) }} }}\n"
     )

@@ -241,8 +241,8 @@ impl Reader {
         if self.i8()? < 0 { Ok(None) } else { read(self).map(Some) }
     }
 
-    /// The tagged fields at the end of a flexible struct. `field` reads a tag that it knows and says
-    /// whether it did; an unknown tag is skipped.
+    /// The tagged fields at the end of a flexible struct. `field` reads a tag that it knows and
+    /// says whether it did; an unknown tag is skipped.
     pub fn tags(&mut self, mut field: impl FnMut(&mut Self, u32) -> Result<bool>) -> Result<()> {
         let count = self.unsigned_varint()?;
         if count > TAGS_MAX {

@@ -143,7 +143,7 @@ impl Request {
 
 impl Response {
     /// The same answer, turned into a refusal of everything in it.
-    fn refuse(self, code: ErrorCode) -> Self {
+    pub fn refuse(self, code: ErrorCode) -> Self {
         let error_code = code.code();
         match self {
             Self::Join(r) => Self::Join(JoinGroupResponse {

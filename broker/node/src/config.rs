@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub log_limits: LogLimits,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_slots: usize,
+    /// `group.*` of the classic protocol.
+    pub groups: coordinator::Config,
     /// Logs opened at once at the start (`num.recovery.threads.per.data.dir`); 1 is in order.
     pub recovery_threads: usize,
     /// `log.segment.delete.delay.ms`, for topics whose deletion the last stop interrupted.

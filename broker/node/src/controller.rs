@@ -110,7 +110,8 @@ impl Node {
         self.start_changed(now_ms, &next, delta);
         self.image.store(Arc::new(next));
         let random = &mut controller.random;
-        self.stop_deleted(now_ms, delta, &mut || random.u128());
+        let gone = self.stop_deleted(now_ms, delta, &mut || random.u128());
+        self.forget_group_offsets(now_ms, &gone);
     }
 
     /// After a failed write: what is on disk decides what was committed.

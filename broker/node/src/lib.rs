@@ -14,6 +14,8 @@
 mod config;
 mod controller;
 mod error;
+mod group_log;
+mod groups;
 mod log_config;
 mod metadata_log;
 mod node;
@@ -28,6 +30,7 @@ mod upkeep;
 
 pub use config::{Endpoint, NodeConfig};
 pub use error::Error;
+pub use groups::{ClientContext, GroupReply, GroupTicket, OFFSETS_TOPIC};
 pub use log_config::LogLimits;
 pub use node::Node;
 pub use notice::Notice;

@@ -16,6 +16,7 @@ use wire::ids::{BrokerId, PartitionIndex, TopicId};
 
 use crate::config::NodeConfig;
 use crate::controller::Controller;
+use crate::groups::Groups;
 use crate::notice::Notices;
 use crate::partitions::{Partitions, TopicReplicas};
 use crate::producer_ids::ProducerIds;
@@ -32,6 +33,7 @@ pub struct Node {
     pub(crate) controller: Mutex<Controller>,
     pub(crate) producer_ids: Mutex<ProducerIds>,
     pub(crate) sessions: SessionCache,
+    pub(crate) groups: Groups,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dirs: LogDirs,
     /// Holds the lock on `metadata.log.dir` when that is not one of `log.dirs`.

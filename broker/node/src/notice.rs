@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use storage::directory::{DirectoryError, TopicPartition};
 use storage::disk::DiskError;
 use storage::log::RecoveryReport;
+use wire::ids::PartitionIndex;
 
 /// Notices kept at most; when nobody takes them, the oldest stay and the rest are counted.
 const NOTICES_MAX: usize = 10_000;
@@ -69,6 +70,18 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// `__consumer_offsets` cannot be made, so there are no groups.
+    NoOffsetsTopic {
+        /// Why.
+        why: String,
+    },
+    /// Records of `__consumer_offsets` that this version does not read; they are skipped.
+    UnreadableGroupRecords {
+        /// The partition.
+        index: PartitionIndex,
+        /// How many.
+        count: usize,
+    },
     /// So many notices were dropped because nobody took them.
     Dropped {
         /// How many.
@@ -106,6 +119,12 @@ impl std::fmt::Display for Notice {
                 write!(f, "topic {topic} asks for compaction, which is not there yet: all is kept")
             }
             Self::ControllerStopped { why } => write!(f, "the controller has stopped: {why}"),
+            Self::NoOffsetsTopic { why } => {
+                write!(f, "__consumer_offsets cannot be made, there are no groups: {why}")
+            }
+            Self::UnreadableGroupRecords { index, count } => {
+                write!(f, "__consumer_offsets-{index}: skipped {count} records it cannot read")
+            }
             Self::Dropped { count } => write!(f, "{count} more notices were dropped"),
         }
     }

@@ -16,6 +16,7 @@ use wire::ids::{PartitionIndex, TopicId, Uuid};
 use crate::config::NodeConfig;
 use crate::controller::Controller;
 use crate::error::Error;
+use crate::groups::Groups;
 use crate::log_config::log_config;
 use crate::metadata_log::{DIRECTORY, MetadataLog};
 use crate::node::Node;
@@ -59,6 +60,7 @@ impl Node {
             notices.push(Notice::Recovered { partition, report });
         }
         let sessions = SessionCache::new(config.fetch_session_slots, random.next());
+        let groups = Groups::new(config.groups.clone(), Random::new(random.next()));
         let mut controller = Controller::new(log, random);
         let broker_epoch = register(&config, &disks, &mut controller, &mut image, now_ms)?;
         let loaded = load_logs(&config, &disks.dirs, &image, &mut controller, now_ms)?;
@@ -70,6 +72,7 @@ impl Node {
             controller: Mutex::new(controller),
             producer_ids: Mutex::default(),
             sessions,
+            groups,
             dirs: disks.dirs,
             metadata_dirs: disks.metadata_dirs,
             disk,

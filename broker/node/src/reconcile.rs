@@ -52,18 +52,19 @@ impl Node {
         }
     }
 
-    /// Stops what a deleted topic had. `random` names the directories until their bytes go.
+    /// Stops what deleted topics had and gives the names that are free now. `random` names the
+    /// directories until their bytes go.
     pub(crate) fn stop_deleted(
         &self,
         now_ms: i64,
         delta: &Delta,
         random: &mut dyn FnMut() -> u128,
-    ) {
-        let deleted = delta.topics.iter().filter_map(|(id, change)| match change {
-            TopicChange::Deleted { .. } => Some(*id),
-            TopicChange::Changed { .. } => None,
-        });
-        for id in deleted {
+    ) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for (id, change) in &delta.topics {
+            let TopicChange::Deleted { before } = change else { continue };
+            let id = *id;
+            names.insert(before.name.to_string());
             let Some(topic) = self.partitions.by_id(id) else { continue };
             self.partitions.change(Vec::new(), &[id]);
             self.missing().retain(|(missing, _)| *missing != id);
@@ -78,6 +79,7 @@ impl Node {
                 }
             }
         }
+        names
     }
 
     /// Tries again to make the logs that could not be made, for want of space for instance.

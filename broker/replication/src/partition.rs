@@ -116,6 +116,13 @@ impl Partition {
         self.lock().end_offset()
     }
 
+    /// Whether the log holds no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let leader = self.lock();
+        leader.start_offset() == leader.end_offset()
+    }
+
     /// The epoch in which this broker leads.
     #[must_use]
     pub fn leader_epoch(&self) -> LeaderEpoch {

@@ -99,6 +99,13 @@ impl Settings {
                 producer_expiration_ms: whole_ms(self.producer_id_expiration),
                 ..LogLimits::default()
             },
+            groups: coordinator::Config {
+                session_timeout_ms_min: self.groups.session_timeout_ms_min,
+                session_timeout_ms_max: self.groups.session_timeout_ms_max,
+                initial_rebalance_delay_ms: self.groups.initial_rebalance_delay_ms,
+                group_members_max: self.groups.size_max,
+                offset_metadata_bytes_max: self.groups.offset_metadata_bytes_max,
+            },
             recovery_threads: self.recovery_threads_per_dir,
             delete_delay_ms: self.topic_defaults.resolve([]).long("file.delete.delay.ms", 60_000),
             fetch_session_slots: self.fetch.sessions_max,

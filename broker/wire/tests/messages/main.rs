@@ -11,6 +11,4 @@ mod oracle_kafka_protocol;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
-mod slices;
-#[cfg(test)]
 mod support;

@@ -1,0 +1,161 @@
+//! Groups and their log: appending a decision's records, reading them all back, and holding
+//! answers until what they saw is committed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use coordinator::{Record, Response};
+use replication::purgatory::{Parked, WaitGuard, Wake};
+use replication::{Error, Isolation, Partition, ReadRequest};
+use storage::error::AppendError;
+use wire::ErrorCode;
+use wire::ids::{LeaderEpoch, Offset};
+use wire::records::{BatchBuilder, BatchIter, BatchOptions};
+
+use crate::groups::GroupReply;
+
+/// How much of the log one read takes at the start (`offsets.load.buffer.size` is 5 MiB).
+const READ_BYTES: u32 = 4 << 20;
+/// The most that one batch of the log may decompress to.
+const BATCH_BYTES_MAX: usize = 64 << 20;
+
+/// Appends a decision's records in one batch.
+pub(crate) fn append_records(
+    now_ms: i64,
+    partition: &Partition,
+    records: &[Record],
+) -> Result<(), Error> {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    for record in records {
+        builder.append(now_ms, Some(&record.key), record.value.as_deref(), &[]);
+    }
+    let batch = builder.build().map_err(|error| Error::Append(AppendError::Corrupt(error)))?;
+    partition.append_as_coordinator(now_ms, batch)?;
+    Ok(())
+}
+
+/// What a group's member is told when the append under its request was refused.
+pub(crate) fn coordinator_code(error: &Error) -> ErrorCode {
+    match error.code() {
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        _ => ErrorCode::UnknownServerError,
+    }
+}
+
+/// Gives every record of the log to `replay`; returns how many it could not read.
+pub(crate) fn replay_log(
+    partition: &Partition,
+    mut replay: impl FnMut(&Record) -> bool,
+) -> Result<usize, Error> {
+    let mut unreadable = 0;
+    let mut next = partition.log_start_offset();
+    let end = partition.log_end_offset();
+    while next < end {
+        let fetched = partition.read(ReadRequest {
+            fetch_offset: next,
+            max_bytes: READ_BYTES,
+            min_one: true,
+            isolation: Isolation::LogEnd,
+            current_leader_epoch: LeaderEpoch::UNKNOWN,
+        })?;
+        let Some(range) = fetched.range else { break };
+        let bytes =
+            range.read().map_err(|error| Error::Read(storage::error::ReadError::Disk(error)))?;
+        unreadable += replay_bytes(Bytes::from(bytes), next, &mut replay);
+        next = fetched.next_offset;
+    }
+    Ok(unreadable)
+}
+
+fn replay_bytes(bytes: Bytes, from: Offset, replay: &mut dyn FnMut(&Record) -> bool) -> usize {
+    let mut unreadable = 0;
+    for batch in BatchIter::new(bytes) {
+        let Ok(batch) = batch else { return unreadable + 1 };
+        if batch.header().attributes.is_control() {
+            continue;
+        }
+        let Ok(set) = batch.records(BATCH_BYTES_MAX) else {
+            unreadable += 1;
+            continue;
+        };
+        for record in set.iter() {
+            let Ok(record) = record else {
+                unreadable += 1;
+                continue;
+            };
+            if record.offset < from.0 {
+                continue;
+            }
+            let copy = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+            let Some(key) = record.key.map(copy) else {
+                unreadable += 1;
+                continue;
+            };
+            let value = record.value.map(copy);
+            if !replay(&Record { key, value }) {
+                unreadable += 1;
+            }
+        }
+    }
+    unreadable
+}
+
+/// Answers that wait for the high watermark.
+struct Held {
+    partition: Arc<Partition>,
+    required: Offset,
+    state: Mutex<HeldState>,
+}
+
+#[derive(Default)]
+struct HeldState {
+    answers: Vec<(GroupReply, Response)>,
+    guard: Option<WaitGuard>,
+}
+
+impl Wake for Held {
+    fn wake(&self) {
+        let (answers, guard) = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            (std::mem::take(&mut state.answers), state.guard.take())
+        };
+        drop(guard);
+        // Whoever is woken before the offset is reached has lost the partition.
+        let committed = self.partition.produce_status(self.required).unwrap_or(false);
+        for (reply, response) in answers {
+            let code = ErrorCode::NotCoordinator;
+            reply(if committed { response } else { response.refuse(code) });
+        }
+    }
+}
+
+/// Sends the answers once everything appended so far is committed: now, as a rule.
+pub(crate) fn release(partition: &Arc<Partition>, answers: Vec<(GroupReply, Response)>) {
+    if answers.is_empty() {
+        return;
+    }
+    let required = partition.log_end_offset();
+    if partition.high_watermark() >= required {
+        for (reply, response) in answers {
+            reply(response);
+        }
+        return;
+    }
+    let state = HeldState { answers, guard: None };
+    let held =
+        Arc::new(Held { partition: Arc::clone(partition), required, state: Mutex::new(state) });
+    let wake: Arc<dyn Wake> = Arc::clone(&held) as Arc<dyn Wake>;
+    match partition.park_produce(required, wake) {
+        Parked::Waiting(guard) => {
+            let mut state = held.state.lock().unwrap_or_else(PoisonError::into_inner);
+            // Woken in between, it has answered already and needs no guard.
+            if !state.answers.is_empty() {
+                state.guard = Some(guard);
+            }
+        }
+        Parked::Ready | Parked::Full => held.wake(),
+    }
+}

@@ -1,0 +1,369 @@
+//! The group coordinator's home: one shard per partition of `__consumer_offsets`.
+//!
+//! A request is decided, its records are appended and replayed, all under the shard's lock; the
+//! answers leave, outside of it, when the high watermark has passed everything they saw. Answers
+//! go by callback, because a join or a sync may wait for others: it is called once, on whichever
+//! thread brings the answer, and must not block.
+//!
+//! Locks: the controller's before a shard's before a partition's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use coordinator::{Context, Decision, Reply, Request, Response, Shard, Token, partition_for};
+use metadata::Image;
+use metadata::control::topics;
+use replication::Partition;
+use wire::ErrorCode;
+use wire::ids::{PartitionIndex, TopicId};
+use wire::messages::describe_groups_response::DescribedGroup;
+use wire::messages::list_groups_response::ListedGroup;
+
+use crate::group_log::{append_records, coordinator_code, release, replay_log};
+use crate::node::Node;
+use crate::notice::Notice;
+use crate::random::Random;
+
+/// The topic that holds groups and their offsets.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// Takes the answer to a group request.
+pub type GroupReply = Box<dyn FnOnce(Response) + Send>;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientContext<'a> {
+    /// The version of the request.
+    pub version: i16,
+    /// The client's own name.
+    pub client_id: &'a str,
+    /// Where it connects from, as Kafka writes it (`/127.0.0.1`).
+    pub client_host: &'a str,
+}
+
+/// A request that waits for others; see [`Node::cancel_group_request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupTicket {
+    place: Place,
+    token: Token,
+}
+
+type Place = (TopicId, PartitionIndex);
+
+/// All shards.
+pub(crate) struct Groups {
+    config: coordinator::Config,
+    shards: Mutex<BTreeMap<Place, Arc<Home>>>,
+    random: Mutex<Random>,
+}
+
+/// One shard and who waits for its answers.
+pub(crate) struct Home {
+    state: Mutex<HomeState>,
+}
+
+struct HomeState {
+    shard: Shard,
+    loading: bool,
+    next_token: Token,
+    waiting: BTreeMap<Token, GroupReply>,
+}
+
+impl Groups {
+    pub(crate) fn new(config: coordinator::Config, random: Random) -> Self {
+        Self { config, shards: Mutex::default(), random: Mutex::new(random) }
+    }
+
+    fn home(&self, place: Place) -> Arc<Home> {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let home = shards.entry(place).or_insert_with(|| {
+            Arc::new(Home {
+                state: Mutex::new(HomeState {
+                    shard: Shard::new(self.config.clone()),
+                    loading: false,
+                    next_token: 0,
+                    waiting: BTreeMap::new(),
+                }),
+            })
+        });
+        Arc::clone(home)
+    }
+
+    fn all(&self) -> Vec<(Place, Arc<Home>)> {
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.iter().map(|(place, home)| (*place, Arc::clone(home))).collect()
+    }
+
+    fn random(&self) -> u128 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u128()
+    }
+}
+
+impl Home {
+    fn lock(&self) -> MutexGuard<'_, HomeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HomeState {
+    /// Appends, replays, and gives the answers with those who wait for them.
+    fn carry_out(
+        &mut self,
+        now_ms: i64,
+        partition: &Partition,
+        decision: Decision,
+    ) -> Result<Vec<(GroupReply, Response)>, replication::Error> {
+        let mut failure = None;
+        let replies = if decision.records.is_empty() {
+            decision.replies
+        } else {
+            match append_records(now_ms, partition, &decision.records) {
+                Ok(()) => {
+                    for record in &decision.records {
+                        // The shard has just made it, so it reads it.
+                        let _ = self.shard.replay(record);
+                    }
+                    decision.replies
+                }
+                Err(error) => {
+                    let code = coordinator_code(&error);
+                    failure = Some(error);
+                    decision.refused(code)
+                }
+            }
+        };
+        let answers = self.answers(replies);
+        match failure {
+            // The answers say so themselves.
+            Some(error) if answers.is_empty() => Err(error),
+            _ => Ok(answers),
+        }
+    }
+
+    fn answers(&mut self, replies: Vec<Reply>) -> Vec<(GroupReply, Response)> {
+        let waiting = &mut self.waiting;
+        let with = |reply: Reply| Some((waiting.remove(&reply.token)?, reply.response));
+        replies.into_iter().filter_map(with).collect()
+    }
+}
+
+impl Node {
+    /// Serves one request for one group. The answer comes through `reply`: before this returns,
+    /// or later, and then the ticket can take the request back.
+    pub fn group_request(
+        &self,
+        now_ms: i64,
+        client: &ClientContext<'_>,
+        request: &Request,
+        reply: GroupReply,
+    ) -> Option<GroupTicket> {
+        let image = self.image();
+        let (place, partition) = match self.group_place(&image, request.group()) {
+            Ok(found) => found,
+            Err(code) => {
+                reply(request.refuse(client.version, code));
+                return None;
+            }
+        };
+        let home = self.groups.home(place);
+        let random = self.groups.random();
+        let mut state = home.lock();
+        if !state.shard.is_loaded() && !state.loading && partition.is_empty() {
+            state.shard.finish_loading(now_ms);
+        }
+        state.next_token += 1;
+        let token = state.next_token;
+        state.waiting.insert(token, reply);
+        let context = Context {
+            now_ms,
+            version: client.version,
+            client_id: client.client_id,
+            client_host: client.client_host,
+            image: &image,
+            random,
+        };
+        let decision = state.shard.handle(&context, token, request);
+        let done = state.carry_out(now_ms, &partition, decision);
+        let ticket = state.waiting.contains_key(&token).then_some(GroupTicket { place, token });
+        drop(state);
+        self.finish_group_step(&partition, done);
+        ticket
+    }
+
+    /// Whoever waits under the ticket is gone.
+    pub fn cancel_group_request(&self, ticket: GroupTicket) {
+        let home = self.groups.home(ticket.place);
+        let mut state = home.lock();
+        if state.waiting.remove(&ticket.token).is_some() {
+            state.shard.cancel(ticket.token);
+        }
+    }
+
+    /// Lets time pass in all groups: sessions end, rebalances complete. Worth calling at
+    /// [`Self::next_group_deadline`], and every 100 ms or so.
+    pub fn tick_groups(&self, now_ms: i64) {
+        for (place, home) in self.groups.all() {
+            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let mut state = home.lock();
+            if state.shard.next_deadline().is_none_or(|deadline| deadline > now_ms) {
+                continue;
+            }
+            let decision = state.shard.tick(now_ms);
+            let done = state.carry_out(now_ms, &partition, decision);
+            drop(state);
+            self.finish_group_step(&partition, done);
+        }
+    }
+
+    /// When [`Self::tick_groups`] has something to do.
+    #[must_use]
+    pub fn next_group_deadline(&self) -> Option<i64> {
+        let all = self.groups.all();
+        all.iter().filter_map(|(_, home)| home.lock().shard.next_deadline()).min()
+    }
+
+    /// Makes `__consumer_offsets` unless it is there. Blocks on the disk when it is not.
+    ///
+    /// # Errors
+    /// COORDINATOR_NOT_AVAILABLE when it cannot be made.
+    pub fn prepare_groups(&self, now_ms: i64) -> Result<(), ErrorCode> {
+        if self.groups_prepared() {
+            return Ok(());
+        }
+        // Whether another call was faster shows in the image, not in the answer.
+        let made = self.decide(now_ms, |ctx| topics::auto_create(ctx, &[OFFSETS_TOPIC]));
+        if self.groups_prepared() {
+            return Ok(());
+        }
+        let why = match made {
+            Ok(answer) => answer.topics.into_iter().find_map(|topic| topic.error_message),
+            Err(error) => Some(error.to_string()),
+        };
+        self.notices.push(Notice::NoOffsetsTopic { why: why.unwrap_or_default() });
+        Err(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Whether `__consumer_offsets` exists.
+    #[must_use]
+    pub fn groups_prepared(&self) -> bool {
+        self.image.load().topics.by_name(OFFSETS_TOPIC).is_some()
+    }
+
+    /// Loads the groups that the log has. To be called once after the start, on a blocking thread;
+    /// until a group's partition is loaded it answers COORDINATOR_LOAD_IN_PROGRESS.
+    pub fn load_groups(&self, now_ms: i64) {
+        let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return };
+        for partition in topic.iter() {
+            let home = self.groups.home((topic.id, partition.index()));
+            {
+                let mut state = home.lock();
+                if state.shard.is_loaded() || state.loading {
+                    continue;
+                }
+                state.loading = true;
+            }
+            // Off the lock: until the shard is loaded nothing is appended to its partition.
+            let mut shard = Shard::new(self.groups.config.clone());
+            let loaded = replay_log(partition, |record| shard.replay(record).is_ok());
+            let mut state = home.lock();
+            state.loading = false;
+            match loaded {
+                Ok(unreadable) => {
+                    if unreadable > 0 {
+                        let index = partition.index();
+                        let notice = Notice::UnreadableGroupRecords { index, count: unreadable };
+                        self.notices.push(notice);
+                    }
+                    shard.finish_loading(now_ms);
+                    state.shard = shard;
+                }
+                Err(error) => {
+                    drop(state);
+                    self.partition_failed(partition, &error);
+                }
+            }
+        }
+    }
+
+    /// One group as DescribeGroups answers it.
+    #[must_use]
+    pub fn describe_group(&self, group: &str, version: i16) -> DescribedGroup {
+        let refused = |code: ErrorCode| DescribedGroup {
+            group_id: group.to_owned(),
+            error_code: code.into(),
+            ..Default::default()
+        };
+        match self.group_place(&self.image(), group) {
+            Ok((place, _)) => {
+                let home = self.groups.home(place);
+                let state = home.lock();
+                if !state.shard.is_loaded() {
+                    return refused(ErrorCode::CoordinatorLoadInProgress);
+                }
+                state.shard.describe(group, version)
+            }
+            Err(code) => refused(code),
+        }
+    }
+
+    /// All groups as ListGroups answers them; empty filters let everything pass.
+    ///
+    /// # Errors
+    /// COORDINATOR_LOAD_IN_PROGRESS when some are not loaded yet.
+    pub fn list_groups(
+        &self,
+        states: &[String],
+        types: &[String],
+    ) -> Result<Vec<ListedGroup>, ErrorCode> {
+        let mut listed = Vec::new();
+        for (_, home) in self.groups.all() {
+            let state = home.lock();
+            if !state.shard.is_loaded() {
+                return Err(ErrorCode::CoordinatorLoadInProgress);
+            }
+            listed.extend(state.shard.list(states, types));
+        }
+        Ok(listed)
+    }
+
+    /// Forgets what groups have committed for topics that are gone.
+    pub(crate) fn forget_group_offsets(&self, now_ms: i64, names: &BTreeSet<String>) {
+        if names.is_empty() {
+            return;
+        }
+        for (place, home) in self.groups.all() {
+            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let mut state = home.lock();
+            let decision = state.shard.forget_topics(names);
+            let done = state.carry_out(now_ms, &partition, decision);
+            drop(state);
+            self.finish_group_step(&partition, done);
+        }
+    }
+
+    /// The shard and the partition of a group.
+    fn group_place(
+        &self,
+        image: &Image,
+        group: &str,
+    ) -> Result<(Place, Arc<Partition>), ErrorCode> {
+        let topic = image.topics.by_name(OFFSETS_TOPIC);
+        let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        let index = PartitionIndex(partition_for(group, count));
+        let partition = self.partition(topic.id, index).map_err(|_| ErrorCode::NotCoordinator)?;
+        Ok(((topic.id, index), partition))
+    }
+
+    /// Releases the answers of a step; called without the shard's lock.
+    fn finish_group_step(
+        &self,
+        partition: &Arc<Partition>,
+        done: Result<Vec<(GroupReply, Response)>, replication::Error>,
+    ) {
+        match done {
+            Ok(answers) => release(partition, answers),
+            Err(error) => self.partition_failed(partition, &error),
+        }
+    }
+}

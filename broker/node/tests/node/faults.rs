@@ -1,0 +1,115 @@
+//! What a failing disk does to a node: full, broken, broken under the metadata log.
+
+use std::sync::Arc;
+
+use crate::common::{
+    NOW, append, config, create, create_code, open, open_with, partition, read_request, values,
+};
+use storage::disk::sim::{Fault, SimDisk};
+use storage::disk::{Disk, Operation};
+use wire::ErrorCode;
+use wire::ids::Offset;
+
+fn sim(seed: u64) -> (SimDisk, Arc<dyn Disk>) {
+    let sim = SimDisk::new(seed);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    (sim, disk)
+}
+
+#[test]
+fn a_full_disk_refuses_and_heals() {
+    let (sim, disk) = sim(1);
+    let node = open(&disk);
+    create(&node, "letters", 1);
+    let letters = partition(&node, "letters", 0);
+    append(&letters, &["a"]).unwrap();
+    sim.set_capacity(Some(sim.used()));
+    let full = append(&letters, &["b"]).unwrap_err();
+    assert_eq!(full.code(), ErrorCode::KafkaStorageError);
+    node.partition_failed(&letters, &full);
+    assert_eq!(create_code(&node, "more", 1, &[]), ErrorCode::KafkaStorageError);
+    assert_eq!(values(&letters), ["a"]);
+    sim.set_capacity(None);
+    append(&letters, &["c"]).unwrap();
+    assert_eq!(values(&letters), ["a", "c"]);
+    create(&node, "more", 1);
+    append(&partition(&node, "more", 0), &["d"]).unwrap();
+    assert_eq!(node.failure(), None);
+}
+
+#[test]
+fn a_failed_fsync_takes_the_directory_offline_and_nothing_more_is_acknowledged() {
+    let (sim, disk) = sim(2);
+    let node = open_with(config(&["/data", "/more"]), &disk, NOW);
+    create(&node, "letters", 2);
+    let both = [partition(&node, "letters", 0), partition(&node, "letters", 1)];
+    for partition in &both {
+        append(partition, &["a"]).unwrap();
+    }
+    // One of the two partitions is on the directory without the metadata log.
+    sim.inject(Fault::always(Operation::Sync, "/more"));
+    let outcomes: Vec<bool> = both
+        .iter()
+        .map(|partition| match partition.flush(Offset(1)) {
+            Ok(()) => true,
+            Err(error) => {
+                node.partition_failed(partition, &error);
+                false
+            }
+        })
+        .collect();
+    assert_eq!(outcomes.iter().filter(|ok| **ok).count(), 1, "{outcomes:?}");
+    sim.clear_faults();
+    for (partition, ok) in both.iter().zip(outcomes) {
+        let answer = append(partition, &["b"]).map_err(|error| error.code());
+        assert_eq!(answer.is_ok(), ok);
+        assert_eq!(partition.read(read_request(Offset(0))).is_ok(), ok);
+        if !ok {
+            assert_eq!(answer.unwrap_err(), ErrorCode::KafkaStorageError);
+        }
+    }
+    let notices = node.take_notices();
+    assert!(notices.iter().any(|notice| notice.to_string().contains("/more is offline")));
+    assert_eq!(node.failure(), None);
+}
+
+#[test]
+fn a_failed_fsync_of_the_metadata_log_stops_the_controller() {
+    let (sim, disk) = sim(3);
+    let node = open(&disk);
+    create(&node, "letters", 1);
+    sim.inject(Fault::always(Operation::Sync, "__cluster_metadata-0"));
+    assert_eq!(create_code(&node, "more", 1, &[]), ErrorCode::KafkaStorageError);
+    sim.clear_faults();
+    assert_eq!(create_code(&node, "more", 1, &[]), ErrorCode::KafkaStorageError);
+    assert_eq!(node.image().topics.len(), 1);
+    // Clients go on reading and writing what is there.
+    append(&partition(&node, "letters", 0), &["a"]).unwrap();
+}
+
+#[test]
+fn an_append_that_crosses_flush_messages_is_not_committed_before_its_flush() {
+    let (sim, disk) = sim(4);
+    let node = open(&disk);
+    assert_eq!(create_code(&node, "letters", 1, &[("flush.messages", "2")]), ErrorCode::None);
+    let letters = partition(&node, "letters", 0);
+    let first = append(&letters, &["a"]).unwrap();
+    assert!(first.committed && !first.must_flush);
+    let second = append(&letters, &["b"]).unwrap();
+    assert!(second.must_flush && !second.committed);
+    assert_eq!(letters.high_watermark(), Offset(1));
+    assert!(!letters.produce_status(second.required()).unwrap());
+    letters.flush(second.required()).unwrap();
+    assert!(letters.produce_status(second.required()).unwrap());
+    let third = append(&letters, &["c"]).unwrap();
+    assert!(third.committed && !third.must_flush);
+
+    let fourth = append(&letters, &["d"]).unwrap();
+    assert!(fourth.must_flush);
+    sim.inject(Fault::always(Operation::Sync, "letters-0"));
+    let failed = letters.flush(fourth.required()).unwrap_err();
+    node.partition_failed(&letters, &failed);
+    assert_eq!(failed.code(), ErrorCode::KafkaStorageError);
+    assert!(letters.produce_status(fourth.required()).is_err());
+    assert!(node.failure().is_some(), "the only directory is offline");
+}

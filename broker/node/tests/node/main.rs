@@ -1,0 +1,10 @@
+//! A node on simulated and real disks, driven as the server drives it.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod groups;
+#[cfg(test)]
+mod life;

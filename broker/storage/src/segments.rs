@@ -191,6 +191,12 @@ impl Segments {
         }
         indexes.push_time(segment.base);
         self.write_indexes(segment.base, &mut indexes)?;
+        // No flush will come by again for a segment below the recovery point.
+        for extension in [segment::INDEX, segment::TIME_INDEX] {
+            let path = self.path(segment.base, extension);
+            self.disk.open(&path, Access::ReadWrite)?.sync_data()?;
+        }
+        self.disk.sync_dir(&self.dir)?;
         Ok(indexes)
     }
 

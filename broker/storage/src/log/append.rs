@@ -290,15 +290,14 @@ impl Log {
 
     /// Takes note of batches that are in the file from `position` on.
     fn noted(&mut self, now_ms: i64, staged: &[Staged], mut position: u64) {
-        for Staged { header, .. } in staged {
+        for Staged { header, batch } in staged {
             let found = Found { position, header: *header };
             position = found.end();
             self.note_in_active(&found);
             let epoch = LeaderEpoch(header.partition_leader_epoch);
             self.epochs_dirty |= self.epochs.assign(epoch, Offset(header.base_offset));
-            if header.has_producer_id() && !header.attributes.is_control() {
-                self.producers.record(header, now_ms, self.config.producers_max);
-            }
+            let max = self.config.producers_max;
+            self.producers.note(now_ms, header, max, || Ok(batch.bytes().clone())).ok();
             self.end = header.next_offset();
         }
         self.unflushed_since_ms.get_or_insert(now_ms);

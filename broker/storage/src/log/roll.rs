@@ -111,11 +111,29 @@ impl Log {
     pub(super) fn roll_to(&mut self, now_ms: i64, base: i64) -> Result<(), DiskError> {
         self.write_active_indexes()?;
         self.write_snapshot(base)?;
+        if self.flush_begun.max(self.recovery_point) >= self.end {
+            // The recovery point has passed, or is about to pass, the whole segment: recovery will
+            // not read it again, so what was just written about it must be durable now.
+            self.sync_closing_files(base)?;
+        }
         let path = self.segments.path(base, segment::LOG);
         let file = self.disk.open(&path, Access::CreateTruncate)?;
         self.names_dirty = true;
         self.segments.push(Segment::new(base, now_ms), file);
         Ok(())
+    }
+
+    /// Syncs the active segment's indexes and the snapshot at its end.
+    fn sync_closing_files(&mut self, end: i64) -> Result<(), DiskError> {
+        let base = self.segments.active_base();
+        let files =
+            [(base, segment::INDEX), (base, segment::TIME_INDEX), (end, snapshot::EXTENSION)];
+        for (offset, extension) in files {
+            self.disk
+                .open(&self.segments.path(offset, extension), Access::ReadWrite)?
+                .sync_data()?;
+        }
+        self.disk.sync_dir(&self.dir)
     }
 
     /// Completes the active segment's indexes on disk.

@@ -1,7 +1,7 @@
 //! Learning the producers' state from batches that are in the log.
 
 use bytes::Bytes;
-use wire::records::{Batch, ControlType};
+use wire::records::{Batch, BatchHeader, ControlType};
 
 use super::Producers;
 use crate::disk::{DiskError, DiskFile};
@@ -19,28 +19,38 @@ impl Producers {
         found: &Found,
         producers_max: usize,
     ) -> Result<(), DiskError> {
-        let header = &found.header;
+        self.note(now_ms, &found.header, producers_max, || {
+            let mut bytes = vec![0; found.header.size_in_bytes()];
+            file.read_exact_at(&mut bytes, found.position)?;
+            Ok(Bytes::from(bytes))
+        })
+    }
+
+    /// Takes note of a batch of the log; its bytes are asked for when it may be a marker.
+    pub(crate) fn note(
+        &mut self,
+        now_ms: i64,
+        header: &BatchHeader,
+        producers_max: usize,
+        bytes: impl FnOnce() -> Result<Bytes, DiskError>,
+    ) -> Result<(), DiskError> {
         if !header.has_producer_id() {
             return Ok(());
         }
         if !header.attributes.is_control() {
             self.record(header, now_ms, producers_max);
-            return Ok(());
-        }
-        if header.size_in_bytes() <= MARKER_BYTES_MAX {
-            let mut bytes = vec![0; header.size_in_bytes()];
-            file.read_exact_at(&mut bytes, found.position)?;
-            if let Some(coordinator_epoch) = marker_epoch(Bytes::from(bytes)) {
-                self.record_marker(header, coordinator_epoch, now_ms);
-            }
+        } else if header.size_in_bytes() <= MARKER_BYTES_MAX
+            && let Some(coordinator_epoch) = marker_epoch(&bytes()?)
+        {
+            self.record_marker(header, coordinator_epoch, now_ms);
         }
         Ok(())
     }
 }
 
 /// The coordinator's epoch in a commit or abort marker: its value is a version and the epoch.
-fn marker_epoch(bytes: Bytes) -> Option<i32> {
-    let batch = Batch::parse(&bytes).ok()?;
+fn marker_epoch(bytes: &Bytes) -> Option<i32> {
+    let batch = Batch::parse(bytes).ok()?;
     let set = batch.records(MARKER_BYTES_MAX).ok()?;
     let record = set.iter().next()?.ok()?;
     match ControlType::of_key(record.key?)? {

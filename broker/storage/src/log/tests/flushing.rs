@@ -73,3 +73,24 @@ fn a_failed_sync_closes_the_log() {
     assert!(matches!(log.close(), Err(LogError::Poisoned)));
     assert_eq!(read_all(&log, 0), [0]);
 }
+
+#[test]
+fn a_segment_that_was_flushed_before_its_roll_keeps_its_indexes() {
+    let mut home = Home::with(LogConfig { index_interval_bytes: 100, ..LogConfig::default() });
+    let mut log = home.log();
+    for at in 0..20 {
+        appended(&mut log, batch_of(BatchOptions::default(), &[(NOW + at, "index"); 5]));
+    }
+    home.recovery_point = log.flush().unwrap().0;
+    log.roll(NOW).unwrap();
+    drop(log);
+    home.disk.crash();
+    let (log, report) = home.open(false);
+    assert_eq!(report.cut, []);
+    let found = log.offset_for_timestamp(NOW + 7, log.end_offset()).unwrap().unwrap();
+    assert_eq!(found.offset, Offset(35));
+    let index =
+        crate::disk::read_file(home.disk.as_ref(), &path("00000000000000000000.index"), 999);
+    assert_eq!(index.unwrap().len() % 8, 0);
+    assert_eq!(log.max_timestamp(0).unwrap().timestamp, NOW + 19);
+}

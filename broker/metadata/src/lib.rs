@@ -21,3 +21,6 @@ pub mod topic_name;
 pub use delta::{Delta, ReplayError, TopicChange};
 pub use image::Image;
 pub use wire::messages::metadata_records::MetadataRecord;
+
+#[cfg(test)]
+mod tests;

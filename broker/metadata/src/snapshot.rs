@@ -15,11 +15,7 @@ impl Image {
         let mut records = Vec::with_capacity(self.topics.partition_count() + self.topics.len());
         let feature = |name: &str, level: i16| {
             let name = name.to_owned();
-            MetadataRecord::FeatureLevel(FeatureLevelRecord {
-                name,
-                feature_level: level,
-                ..Default::default()
-            })
+            MetadataRecord::FeatureLevel(FeatureLevelRecord { name, feature_level: level })
         };
         // A reader must know how to read the rest before it reads the rest.
         if self.is_bootstrapped() {
@@ -34,7 +30,6 @@ impl Image {
             records.push(MetadataRecord::Topic(TopicRecord {
                 name: topic.name.to_string(),
                 topic_id: topic.id.0,
-                ..Default::default()
             }));
             for (index, partition) in topic.partitions.iter() {
                 let record = partition.to_record(topic.id.0, index.0);
@@ -48,7 +43,6 @@ impl Image {
                     resource_name: resource.name.clone(),
                     name: name.clone(),
                     value: Some(value.clone()),
-                    ..Default::default()
                 })
             }));
         }
@@ -57,7 +51,6 @@ impl Image {
                 broker_id: self.producer_ids.last_broker.0,
                 broker_epoch: self.producer_ids.last_broker_epoch,
                 next_producer_id: self.producer_ids.next,
-                ..Default::default()
             }));
         }
         records

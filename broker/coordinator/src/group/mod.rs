@@ -238,6 +238,3 @@ impl Group {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -50,11 +50,11 @@ pub fn register_broker(
         let message = format!("Expected cluster ID {ours}, but got cluster ID {theirs}");
         return refuse(ErrorCode::InconsistentClusterId, message);
     }
-    if let Some(known) = image.brokers.get(registration.id) {
-        if session_alive && known.incarnation != registration.incarnation {
-            let message = format!("Another broker is registered with that broker id: {}", known.id);
-            return refuse(ErrorCode::DuplicateBrokerRegistration, message);
-        }
+    let known = image.brokers.get(registration.id);
+    if session_alive && known.is_some_and(|b| b.incarnation != registration.incarnation) {
+        let id = registration.id;
+        let message = format!("Another broker is registered with that broker id: {id}");
+        return refuse(ErrorCode::DuplicateBrokerRegistration, message);
     }
     let feature = |f: &crate::features::Supported| SupportedFeature {
         name: f.name.to_owned(),

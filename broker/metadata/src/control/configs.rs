@@ -93,7 +93,6 @@ fn alter_one(
                 resource_name: topic.clone(),
                 name: key.clone(),
                 value: after.get(key).cloned(),
-                ..Default::default()
             })
         })
         .collect())

@@ -17,7 +17,6 @@ pub fn bootstrap(image: &Image, cluster_id: &str) -> Vec<MetadataRecord> {
         records.push(MetadataRecord::FeatureLevel(FeatureLevelRecord {
             name: METADATA_VERSION_FEATURE.to_owned(),
             feature_level: METADATA_VERSION,
-            ..Default::default()
         }));
     }
     if image.cluster_id().is_none() {
@@ -26,7 +25,6 @@ pub fn bootstrap(image: &Image, cluster_id: &str) -> Vec<MetadataRecord> {
             resource_name: String::new(),
             name: CLUSTER_ID_KEY.to_owned(),
             value: Some(cluster_id.to_owned()),
-            ..Default::default()
         }));
     }
     records

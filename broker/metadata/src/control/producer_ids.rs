@@ -40,7 +40,6 @@ pub fn allocate_producer_ids(
         broker_id: broker.0,
         broker_epoch,
         next_producer_id: next,
-        ..Default::default()
     });
     let block = Block { first: ProducerId(first), len: PRODUCER_IDS_PER_BLOCK };
     Decision { records: vec![record], response: Ok(block) }

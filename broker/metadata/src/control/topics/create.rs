@@ -67,7 +67,6 @@ pub fn auto_create(ctx: &mut Context<'_>, names: &[&str]) -> Decision<CreateTopi
     let config = |name: &str, value: String| CreatableTopicConfig {
         name: name.to_owned(),
         value: Some(value),
-        ..Default::default()
     };
     let settings = ctx.settings;
     let topic = |name: &str| {
@@ -108,18 +107,14 @@ fn create_one(
         manual(ctx.image, topic)?
     };
     let id = ctx.new_topic_id();
-    let mut records = vec![MetadataRecord::Topic(TopicRecord {
-        name: topic.name.clone(),
-        topic_id: id.0,
-        ..Default::default()
-    })];
+    let mut records =
+        vec![MetadataRecord::Topic(TopicRecord { name: topic.name.clone(), topic_id: id.0 })];
     records.extend(topic.configs.iter().map(|config| {
         MetadataRecord::Config(ConfigRecord {
             resource_type: ResourceKind::Topic as i8,
             resource_name: topic.name.clone(),
             name: config.name.clone(),
             value: config.value.clone(),
-            ..Default::default()
         })
     }));
     for (index, replicas) in (0..).zip(&replicas) {
@@ -326,7 +321,6 @@ fn answered_configs(resolved: &Resolved) -> Vec<CreatableTopicConfigs> {
             Source::Default => Source::Default as i8,
         },
         is_sensitive: false,
-        ..Default::default()
     };
     resolved.iter().map(answer).collect()
 }

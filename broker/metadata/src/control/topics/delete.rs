@@ -35,10 +35,7 @@ pub fn delete_topics(
                 gone.insert(id);
                 result.name = Some(name);
                 result.topic_id = id.0;
-                records.push(MetadataRecord::RemoveTopic(RemoveTopicRecord {
-                    topic_id: id.0,
-                    ..Default::default()
-                }));
+                records.push(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: id.0 }));
             }
             Err(refusal) => {
                 result.error_code = refusal.code.code();

@@ -44,3 +44,35 @@ pub fn decode(value: Bytes) -> Result<MetadataRecord, DecodeError> {
     reader.finish()?;
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Uuid;
+    use crate::messages::metadata_records::{NoOpRecord, TopicRecord};
+
+    #[test]
+    fn a_record_comes_back_from_its_frame() {
+        let topic_id = Uuid([7; 16]);
+        let record = MetadataRecord::from(TopicRecord { name: "t".to_owned(), topic_id });
+        let value = encode(&record).unwrap();
+        // Frame version, type 2, version 0, compact string, uuid, no tags.
+        assert_eq!(value[..5], [1, 2, 0, 2, b't']);
+        assert_eq!(value.len(), 5 + 16 + 1);
+        assert_eq!(decode(value), Ok(record));
+    }
+
+    #[test]
+    fn other_frames_are_refused() {
+        let frame = DecodeError::UnknownFrameVersion(2);
+        assert_eq!(decode(Bytes::from_static(&[2, 2, 0])), Err(frame));
+        let unknown = DecodeError::UnknownRecordType(99);
+        assert_eq!(decode(Bytes::from_static(&[1, 99, 0])), Err(unknown));
+        let version = DecodeError::UnsupportedVersion { name: "NoOpRecord", version: 1 };
+        assert_eq!(decode(Bytes::from_static(&[1, 20, 1, 0])), Err(version));
+        let no_op = MetadataRecord::from(NoOpRecord {});
+        assert_eq!(decode(Bytes::from_static(&[1, 20, 0, 0])), Ok(no_op));
+        let trailing = DecodeError::TrailingBytes(1);
+        assert_eq!(decode(Bytes::from_static(&[1, 20, 0, 0, 5])), Err(trailing));
+    }
+}

@@ -1,6 +1,6 @@
 // Reads lines "package name version hex" from standard input, parses the bytes with Kafka's own
 // generated class of that name and writes them again; "default" instead of hex writes a new
-// instance. Answers one line each: hex, "unsupported", or "error" and why.
+// instance, a fifth word is the version to write. Answers one line each: hex, "unsupported", or "error" and why.
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -41,7 +41,7 @@ public class Reserialize {
             if (bytes.hasRemaining()) {
                 return "error " + bytes.remaining() + " bytes left";
             }
-            return write(message, version);
+            return write(message, words.length > 4 ? Short.parseShort(words[4]) : version);
         } catch (ReflectiveOperationException | RuntimeException error) {
             Throwable cause = error.getCause() == null ? error : error.getCause();
             return "error " + cause.toString().replace('\n', ' ');

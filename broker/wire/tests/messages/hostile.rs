@@ -7,6 +7,7 @@ use std::cell::Cell;
 use crate::support::{Case, Random, cases, seed};
 use bytes::Bytes;
 use wire::codec::limits::{MEMORY_BASE_BYTES, MEMORY_PER_BYTE};
+use wire::frame::decode_request_header;
 
 struct Counting;
 
@@ -119,4 +120,24 @@ fn bad_bytes_are_errors_and_hold_little_memory() {
         }
     }
     assert!(refused > tried / 3, "{refused} of {tried} refused");
+}
+
+#[test]
+fn random_frames_are_refused_or_read() {
+    let mut random = Random::new(seed());
+    let mut headers = 0;
+    for _ in 0..20_000 {
+        let length = random.below(80);
+        let mut bytes: Vec<u8> = (0..length).map(|_| random.below(150) as u8).collect();
+        // Mostly an API and a version that exist, or nothing would get past them.
+        for (at, most) in [(0, 1), (1, 80), (2, 1), (3, 12), (8, 1), (9, 30)] {
+            if at < length && !random.one_in(20) {
+                bytes[at] = random.below(most) as u8;
+            }
+        }
+        let (outcome, peak) = peak_of(|| decode_request_header(bytes.into()).is_ok());
+        headers += usize::from(outcome);
+        assert!(peak < 1024, "{peak} bytes live");
+    }
+    assert!(headers > 100, "only {headers} headers read");
 }

@@ -11,4 +11,6 @@ mod oracle_kafka_protocol;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
+mod slices;
+#[cfg(test)]
 mod support;

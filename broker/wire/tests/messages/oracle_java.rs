@@ -1,6 +1,7 @@
 //! Kafka's own Java classes (4.3.1) read what we write and write it again: the same bytes, for
 //! every message that both know, Produce, Fetch, Metadata and CreateTopics among them. They also
-//! accept whatever we accept of damaged bytes, and their default values are ours.
+//! accept whatever we accept of damaged bytes, put the same into another version, and have the same
+//! default values.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -137,4 +138,37 @@ fn we_accept_nothing_that_kafka_refuses() {
             hex(bytes)
         );
     }
+}
+
+#[test]
+fn other_versions_hold_what_kafka_puts_there() {
+    let mut random = Random::new(seed());
+    let cases = cases();
+    let mut asked = Vec::new();
+    for case in &cases {
+        let versions: Vec<i16> =
+            case.versions.clone().filter(|version| !newer_than_peer(case, *version)).collect();
+        for from in &versions {
+            for to in versions.iter().filter(|to| *to != from) {
+                let bytes = (case.sample)(&mut random, *from);
+                asked.push((case, *from, *to, bytes));
+            }
+        }
+    }
+    let lines = asked
+        .iter()
+        .map(|(case, from, to, bytes)| line(case, *from, &format!("{} {to}", hex(bytes))));
+    let mut agreed = 0;
+    for ((case, from, to, bytes), answer) in asked.iter().zip(ask(lines.collect())) {
+        match (case.convert)(bytes.clone(), *from, *to) {
+            Ok(ours) => {
+                assert_eq!(answer, hex(&ours), "{} {from} to {to}", case.name);
+                agreed += 1;
+            }
+            Err(error) => {
+                assert!(answer.starts_with("error"), "{} {from} to {to}: {error}", case.name);
+            }
+        }
+    }
+    assert!(agreed > 500, "only {agreed} conversions");
 }

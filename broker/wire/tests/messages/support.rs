@@ -127,6 +127,8 @@ pub(crate) struct Case {
     pub(crate) sample: Box<Sample>,
     /// Decodes and encodes again.
     pub(crate) recode: fn(Bytes, i16) -> Result<Result<Bytes, EncodeError>, DecodeError>,
+    /// Decodes at the first version, encodes at the second.
+    pub(crate) convert: fn(Bytes, i16, i16) -> Result<Bytes, EncodeError>,
     /// The default value as bytes.
     pub(crate) default: fn(i16) -> Result<Bytes, EncodeError>,
 }
@@ -152,6 +154,10 @@ impl Case {
             sample: Box::new(sample),
             recode: |bytes, version| {
                 from_bytes::<M>(bytes, version).map(|value| to_bytes(&value, version))
+            },
+            convert: |bytes, from, to| {
+                let value = from_bytes::<M>(bytes, from).expect("own bytes");
+                to_bytes(&value, to)
             },
             default: |version| to_bytes(&M::default(), version),
         }

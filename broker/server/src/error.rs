@@ -28,6 +28,9 @@ pub enum Error {
     /// The node cannot open or close.
     #[error(transparent)]
     Node(#[from] node::Error),
+    /// The node cannot go on: every log directory is lost, for instance.
+    #[error("{0}")]
+    NodeFailed(String),
     /// The log filter cannot be read.
     #[error("tidelog.log.level {filter:?}: {why}")]
     LogFilter {

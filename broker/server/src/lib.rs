@@ -4,6 +4,7 @@
 //! signal asks the process to stop. Decisions live below, in `node`: this crate routes and awaits.
 #![forbid(unsafe_code)]
 
+mod admin_http;
 mod broker;
 mod clock;
 pub mod config;
@@ -14,6 +15,7 @@ mod handlers;
 mod listener;
 mod log_limit;
 pub mod logging;
+mod maintenance;
 mod metrics;
 mod runtime;
 mod serve_config;

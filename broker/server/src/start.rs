@@ -4,17 +4,21 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use node::{Endpoint, Node};
 use storage::disk::os::OsDisk;
 use tokio::runtime::Runtime;
-use tracing::info;
+use tokio::sync::watch;
+use tracing::{error, info};
 
+use crate::admin_http::{self, Admin};
 use crate::broker::Broker;
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::Dispatch;
 use crate::error::Error;
+use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::runtime;
 use crate::runtime::signals::Signals;
@@ -29,6 +33,9 @@ const PLAINTEXT: i16 = 0;
 pub struct RunningServer {
     data: Runtime,
     sockets: ServingSockets,
+    control: JoinHandle<()>,
+    stop_control: watch::Sender<bool>,
+    failed: watch::Receiver<Option<String>>,
     node: Arc<Node>,
     clock: Arc<dyn Clock>,
     listeners: Vec<(String, SocketAddr)>,
@@ -52,6 +59,15 @@ impl RunningServer {
     /// The node could not be closed cleanly; the next start recovers.
     pub fn stop(self) -> Result<(), Error> {
         self.sockets.drain(&self.data);
+        self.stop_control.send_replace(true);
+        if self.control.join().is_err() {
+            error!("the control thread failed");
+        }
+        maintenance::say_notices(&self.node);
+        let closed = self.node.shutdown(self.clock.now_ms());
+        maintenance::say_notices(&self.node);
+        closed?;
+        info!("stopped");
         Ok(())
     }
 }
@@ -68,33 +84,74 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     // Bound before the node opens: it tells the cluster where it is reached. Accepting begins after.
     let bound = BoundSockets::bind(&data, &config.listeners, &config.sockets)?;
     let addresses = bound.addresses().to_vec();
+    let admin_socket = config.admin.map(bind_admin).transpose()?;
+    let admin = admin_socket.as_ref().map(|(_, address)| *address);
     config.node.endpoints = endpoints(&config.listeners, &addresses);
+    let log_dirs = config.node.log_dirs.clone();
     let node = Node::open(config.node, Arc::new(OsDisk), clock.now_ms(), seed())?;
     let node = Arc::new(node);
-    let sockets = bound.serve(
-        &data,
-        &config.sockets,
-        config.drain_timeout,
-        Arc::clone(&metrics),
-        |stopping| {
-            Arc::new(Dispatch::new(Arc::new(Broker {
-                node: Arc::clone(&node),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                listeners: config.listeners.iter().map(|listener| listener.name.clone()).collect(),
-                stopping,
-                limits: config.requests,
-            })))
-        },
-    );
-    let names = config.listeners.into_iter().map(|listener| listener.name);
-    let listeners: Vec<_> = names.zip(addresses).collect();
+    maintenance::say_notices(&node);
+    let names: Vec<_> = config.listeners.into_iter().map(|listener| listener.name).collect();
+    let mut stopping = None;
+    let drain = config.drain_timeout;
+    let sockets = bound.serve(&data, &config.sockets, drain, Arc::clone(&metrics), |stop| {
+        stopping = Some(stop.clone());
+        Arc::new(Dispatch::new(Arc::new(Broker {
+            node: Arc::clone(&node),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            listeners: names.clone(),
+            stopping: stop,
+            limits: config.requests,
+        })))
+    });
+    let (stop_control, stop) = watch::channel(false);
+    let (failing, failed) = watch::channel(None);
+    let (at, when) = (Arc::clone(&node), Arc::clone(&clock));
+    let stopping = stopping.unwrap_or_else(|| stop.clone());
+    let answers = Admin { node: Arc::clone(&node), metrics, stopping };
+    let control = runtime::spawn_control(move || async move {
+        let upkeep = maintenance::run(at, when, config.maintenance, stop.clone(), failing);
+        match admin_socket.map(|(socket, _)| tokio::net::TcpListener::from_std(socket)) {
+            Some(Ok(socket)) => {
+                tokio::join!(upkeep, admin_http::serve(socket, answers, stop));
+            }
+            Some(Err(error)) => {
+                error!("the admin endpoint cannot be served: {error}");
+                upkeep.await;
+            }
+            None => upkeep.await,
+        }
+    })?;
+    let listeners: Vec<_> = names.into_iter().zip(addresses).collect();
     for (name, address) in &listeners {
         info!("listener {name} on {address}");
     }
     let took = began.elapsed().as_millis();
-    info!("broker {} of cluster {} is ready after {took} ms", node.node_id(), node.cluster_id());
-    Ok(RunningServer { data, sockets, node, clock, listeners, admin: config.admin })
+    info!(
+        "broker {} of cluster {} is ready after {took} ms, logs in {log_dirs:?}",
+        node.node_id(),
+        node.cluster_id()
+    );
+    Ok(RunningServer {
+        data,
+        sockets,
+        control,
+        stop_control,
+        failed,
+        node,
+        clock,
+        listeners,
+        admin,
+    })
+}
+
+fn bind_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Error> {
+    let failed =
+        |source| Error::Bind { listener: "admin".to_owned(), address: address.to_string(), source };
+    let socket = admin_http::bind(address).map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
 }
 
 /// What the cluster is told of the listeners: as advertised, else as bound.
@@ -123,12 +180,24 @@ fn seed() -> u64 {
 /// Serves until SIGTERM or SIGINT, then drains. `on_ready` is called once the listeners accept.
 ///
 /// # Errors
-/// Why it cannot start, or could not stop cleanly.
+/// Why it cannot start or go on, or could not stop cleanly.
 pub fn run(config: ServeConfig, on_ready: impl FnOnce(&RunningServer)) -> Result<(), Error> {
     let signals = Signals::catch()?;
     let server = start(config)?;
     on_ready(&server);
-    let signal = signals.wait();
-    info!("{signal}: draining");
-    server.stop()
+    let failure = server.failed.clone();
+    match signals.wait(failure) {
+        Ok(signal) => {
+            info!("{signal}: draining");
+            server.stop()
+        }
+        Err(why) => {
+            error!("stopping: {why}");
+            // What can still be closed is closed; the reason for the stop is what matters.
+            if let Err(error) = server.stop() {
+                error!("not closed cleanly: {error}");
+            }
+            Err(Error::NodeFailed(why))
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::error::Error;
 
@@ -26,13 +27,28 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt })
     }
 
-    /// Blocks until one comes and names it.
-    pub(crate) fn wait(self) -> &'static str {
+    /// Blocks until a signal comes, and names it, or until `failure` says why the process cannot go on.
+    pub(crate) fn wait(
+        self,
+        mut failure: watch::Receiver<Option<String>>,
+    ) -> Result<&'static str, String> {
         let Self { runtime, mut terminate, mut interrupt } = self;
+        let failed = async move {
+            loop {
+                if let Some(why) = failure.borrow_and_update().clone() {
+                    return why;
+                }
+                if failure.changed().await.is_err() {
+                    // Nobody is left to tell.
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
         runtime.block_on(async {
             tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => Ok("SIGTERM"),
+                _ = interrupt.recv() => Ok("SIGINT"),
+                why = failed => Err(why),
             }
         })
     }

@@ -12,6 +12,8 @@ use wire::messages::list_offsets_response::{
 
 use crate::dispatch::{Answer, Call};
 
+/// From here on answers carry the epoch of the record's leader.
+const VERSION_WITH_EPOCH: i16 = 4;
 /// A special timestamp and the version that brought it.
 const SPECIAL_SINCE: &[(i64, i16)] = &[(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)];
 
@@ -71,7 +73,9 @@ fn look_up(
     if let Some(at) = found {
         response.timestamp = at.timestamp_ms;
         response.offset = at.offset.0;
-        response.leader_epoch = at.leader_epoch.0;
+        if call.version >= VERSION_WITH_EPOCH {
+            response.leader_epoch = at.leader_epoch.0;
+        }
     }
     Ok(response)
 }

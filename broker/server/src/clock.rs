@@ -1,4 +1,5 @@
-//! The clock seam: everything below the server takes `now` as an argument, and this is where it comes from.
+//! The clock seam: everything below the server takes `now` as an argument, and this is where it
+//! comes from.
 
 use std::fmt::Debug;
 use std::time::{SystemTime, UNIX_EPOCH};

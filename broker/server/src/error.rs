@@ -1,5 +1,5 @@
-//! What can keep the server from starting or make it stop. Per-request errors never come here: they become Kafka
-//! error codes in `dispatch`.
+//! What can keep the server from starting or make it stop. Per-request errors never come here: they
+//! become Kafka error codes in `dispatch`.
 
 use std::io;
 

@@ -1,7 +1,8 @@
 //! Listeners, connections, handlers, runtimes, configuration: the edge between sockets and `node`.
 //!
-//! [`start`] binds the listeners, opens the node and returns a handle; [`run`] does the same and stays until a
-//! signal asks the process to stop. Decisions live below, in `node`: this crate routes and awaits.
+//! [`start`] binds the listeners, opens the node and returns a handle; [`run`] does the same and
+//! stays until a signal asks the process to stop. Decisions live below, in `node`: this crate
+//! routes and awaits.
 #![forbid(unsafe_code)]
 
 mod admin_http;

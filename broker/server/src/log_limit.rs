@@ -1,4 +1,5 @@
-//! Keeps a misbehaving peer from filling the log: a few lines per period, then a count of what was left out.
+//! Keeps a misbehaving peer from filling the log: a few lines per period, then a count of what was
+//! left out.
 
 use std::fmt;
 use std::sync::Mutex;

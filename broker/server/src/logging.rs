@@ -8,7 +8,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::error::Error;
 
-/// Starts logging for the process. `filter` is a level (`info`) or directives (`info,server=debug`).
+/// Starts logging for the process. `filter` is a level (`info`) or directives
+/// (`info,server=debug`).
 pub fn init(json: bool, filter: &str) -> Result<(), Error> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Error::LogFilter { filter: filter.to_owned(), why: error.to_string() })?;

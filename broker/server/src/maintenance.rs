@@ -1,6 +1,8 @@
-//! Housekeeping on timers: each task calls the node on a thread that may block, never twice at once.
+//! Housekeeping on timers: each task calls the node on a thread that may block, never twice at
+//! once.
 //!
-//! Runs on the control runtime, so that client traffic does not delay it and it does not delay client traffic.
+//! Runs on the control runtime, so that client traffic does not delay it and it does not delay
+//! client traffic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,8 @@ const NOTICE_CHECK: Duration = Duration::from_secs(1);
 
 type Task = fn(&Node, i64);
 
-/// Runs every task until `stop`, then waits for those under way. `failed` is told why the node cannot go on.
+/// Runs every task until `stop`, then waits for those under way. `failed` is told why the node
+/// cannot go on.
 pub(crate) async fn run(
     node: Arc<Node>,
     clock: Arc<dyn Clock>,

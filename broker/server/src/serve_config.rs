@@ -1,4 +1,5 @@
-//! What the server needs to know to start: typed, parsed once by `config` (or filled by a test), never re-read.
+//! What the server needs to know to start: typed, parsed once by `config` (or filled by a test),
+//! never re-read.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +19,8 @@ pub struct ServeConfig {
     pub requests: RequestLimits,
     /// The node; its endpoints are filled from `listeners` once those are bound.
     pub node: NodeConfig,
-    /// Where the admin HTTP endpoint listens; `None` switches it off. Port 0 lets the system choose.
+    /// Where the admin HTTP endpoint listens; `None` switches it off. Port 0 lets the system
+    /// choose.
     pub admin: Option<SocketAddr>,
     /// How often housekeeping runs.
     pub maintenance: MaintenanceConfig,
@@ -56,12 +58,13 @@ pub struct SocketConfig {
     pub listen_backlog: i32,
     /// `max.connections`; the file limit minus a reserve bounds it as well.
     pub connections_max: usize,
-    /// `max.connections.per.ip`. Kafka has no limit; here 1,000, so that one address cannot take them all.
+    /// `max.connections.per.ip`. Kafka has no limit; here 1,000, so that one address cannot take
+    /// them all.
     pub connections_per_ip_max: usize,
     /// `connections.max.idle.ms`
     pub idle_max: Duration,
-    /// Memory for requests being received, all connections together; `None` = min(25 % of the memory limit,
-    /// 256 MiB).
+    /// Memory for requests being received, all connections together; `None` = min(25 % of the
+    /// memory limit, 256 MiB).
     pub request_memory_bytes: Option<usize>,
     /// Requests of one connection that may wait for their answers at once.
     pub in_flight_max: usize,

@@ -1,4 +1,5 @@
-//! All listeners together: bound first, served once there is something to serve, drained at the end.
+//! All listeners together: bound first, served once there is something to serve, drained at the
+//! end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,8 +54,8 @@ impl BoundSockets {
         &self.addresses
     }
 
-    /// Accepts and serves connections. `handler` is made with the word that tells when the sockets begin to drain:
-    /// parked requests should answer then.
+    /// Accepts and serves connections. `handler` is made with the word that tells when the sockets
+    /// begin to drain: parked requests should answer then.
     pub(crate) fn serve(
         self,
         data: &Runtime,

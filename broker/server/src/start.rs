@@ -28,8 +28,8 @@ use crate::sockets::{BoundSockets, ServingSockets};
 /// Kafka's number of the security protocol without security.
 const PLAINTEXT: i16 = 0;
 
-/// A server that runs on threads of its own. Dropping the handle stops it without draining; [`RunningServer::stop`]
-/// is the clean end.
+/// A server that runs on threads of its own. Dropping the handle stops it without draining;
+/// [`RunningServer::stop`] is the clean end.
 pub struct RunningServer {
     data: Runtime,
     sockets: ServingSockets,
@@ -72,16 +72,17 @@ impl RunningServer {
     }
 }
 
-/// Opens the node, binds the listeners and serves on threads of its own. Blocks until the server is ready.
+/// Opens the node, binds the listeners and serves on threads of its own. Blocks until the server is
+/// ready.
 ///
-/// # Errors
-/// Why it cannot start.
+/// # Errors Why it cannot start.
 pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let began = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::default());
     let data = runtime::data(config.worker_threads)?;
-    // Bound before the node opens: it tells the cluster where it is reached. Accepting begins after.
+    // Bound before the node opens: it tells the cluster where it is reached. Accepting begins
+    // after.
     let bound = BoundSockets::bind(&data, &config.listeners, &config.sockets)?;
     let addresses = bound.addresses().to_vec();
     let admin_socket = config.admin.map(bind_admin).transpose()?;

@@ -1,9 +1,9 @@
-//! The one budget for memory that requests take while they arrive. A connection that cannot get its share stops
-//! reading, and TCP pushes back on the peer.
+//! The one budget for memory that requests take while they arrive. A connection that cannot get its
+//! share stops reading, and TCP pushes back on the peer.
 //!
-//! Buffers grow step by step, so many half-received requests could each hold a part and wait for more for ever. One
-//! lane past the budget breaks that: its holder may always grow until its request is complete. The most that
-//! requests can take is therefore the budget plus one request.
+//! Buffers grow step by step, so many half-received requests could each hold a part and wait for
+//! more for ever. One lane past the budget breaks that: its holder may always grow until its
+//! request is complete. The most that requests can take is therefore the budget plus one request.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! The clocks of one connection: idle, a request that arrives too slowly, a response that is not read.
+//! The clocks of one connection: idle, a request that arrives too slowly, a response that is not
+//! read.
 //!
-//! One timer per connection, re-armed only when it fires or when a connection wakes from idleness: a busy connection
-//! pays for a timer a few times a second at most, not per request.
+//! One timer per connection, re-armed only when it fires or when a connection wakes from idleness:
+//! a busy connection pays for a timer a few times a second at most, not per request.
 
 use std::time::Duration;
 
@@ -61,7 +62,8 @@ impl Deadlines {
         }
     }
 
-    /// Bytes came; `mid_frame` = a request is still incomplete, `completed` = one or more were completed.
+    /// Bytes came; `mid_frame` = a request is still incomplete, `completed` = one or more were
+    /// completed.
     pub(crate) fn received(&mut self, now: Instant, mid_frame: bool, completed: bool) {
         self.last_traffic = now;
         if !mid_frame {

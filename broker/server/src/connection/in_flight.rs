@@ -1,7 +1,8 @@
 //! The requests of one connection that have begun and not been answered, in their order.
 //!
-//! Several may wait at once, and answers leave in the order of the requests. Only the first one is polled: the
-//! others cannot be answered before it, and what a request changes it has changed when it was begun.
+//! Several may wait at once, and answers leave in the order of the requests. Only the first one is
+//! polled: the others cannot be answered before it, and what a request changes it has changed when
+//! it was begun.
 
 use std::collections::VecDeque;
 use std::future::Future;

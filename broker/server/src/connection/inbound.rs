@@ -1,4 +1,5 @@
-//! Bytes from the socket to frames: a buffer that grows as bytes arrive, never to an announced length at once.
+//! Bytes from the socket to frames: a buffer that grows as bytes arrive, never to an announced
+//! length at once.
 
 use std::future::Future;
 use std::io;
@@ -36,7 +37,8 @@ pub(crate) enum Next {
     Frame(Bytes),
     /// More bytes are needed, and there is room for them.
     Read,
-    /// More bytes are needed, and the buffer must grow to this many bytes first: see [`Inbound::grow`].
+    /// More bytes are needed, and the buffer must grow to this many bytes first: see
+    /// [`Inbound::grow`].
     Grow(usize),
 }
 
@@ -93,7 +95,8 @@ impl Inbound {
         Next::Grow(whole.clamp(filled + 1, justified))
     }
 
-    /// Grows the buffer to `bytes` if the budget has them now; `false` = wait with [`RequestBudget::take`].
+    /// Grows the buffer to `bytes` if the budget has them now; `false` = wait with
+    /// [`RequestBudget::take`].
     pub(crate) fn try_grow(&mut self, bytes: usize, budget: &RequestBudget) -> bool {
         match self.missing_share(bytes) {
             0 => self.grow(bytes, None),

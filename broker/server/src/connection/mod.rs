@@ -1,7 +1,8 @@
 //! One client connection, one task: frames in, answers out in the order of the requests.
 //!
-//! The task never blocks on the peer while it could do something else: it waits for whichever comes first of more
-//! bytes, the next answer, room in the socket, memory, its timer, or the order to drain.
+//! The task never blocks on the peer while it could do something else: it waits for whichever comes
+//! first of more bytes, the next answer, room in the socket, memory, its timer, or the order to
+//! drain.
 
 use std::future::{Future, poll_fn};
 use std::io;

@@ -1,7 +1,9 @@
-//! Responses to the socket: bytes by one gathering send, file ranges by sendfile, without a copy of the records.
+//! Responses to the socket: bytes by one gathering send, file ranges by sendfile, without a copy of
+//! the records.
 //!
-//! Small ranges are read into memory at the moment they are sent: one system call for header and records is cheaper
-//! than a corked header and a sendfile. Everything runs inline on the connection's worker.
+//! Small ranges are read into memory at the moment they are sent: one system call for header and
+//! records is cheaper than a corked header and a sendfile. Everything runs inline on the
+//! connection's worker.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -16,7 +18,8 @@ use tokio::net::TcpStream;
 
 /// Ranges up to this size are read and sent together with their header.
 const RANGE_BYTES_COPIED: u64 = 32 * 1024;
-/// One sendfile call moves at most this much, so that one connection does not hold its worker for long.
+/// One sendfile call moves at most this much, so that one connection does not hold its worker for
+/// long.
 const SENDFILE_BYTES_MAX: u64 = 256 * 1024;
 /// One call of [`Outbound::flush`] sends about this much before it lets other connections run.
 const FLUSH_BYTES_MAX: u64 = 1024 * 1024;

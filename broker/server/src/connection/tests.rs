@@ -1,7 +1,7 @@
 //! Tests of the connection on real sockets, with a handler of their own.
 //!
-//! A frame is one letter and an argument: `e` echoes, `p<n>` parks until the test releases slot n, `s<n>` the same
-//! but serial, `f` answers with a file, `x` closes, `!` panics.
+//! A frame is one letter and an argument: `e` echoes, `p<n>` parks until the test releases slot n,
+//! `s<n>` the same but serial, `f` answers with a file, `x` closes, `!` panics.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

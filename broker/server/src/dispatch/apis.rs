@@ -1,4 +1,5 @@
-//! The APIs that work, and at which versions. ApiVersions advertises from here, dispatch refuses by it.
+//! The APIs that work, and at which versions. ApiVersions advertises from here, dispatch refuses by
+//! it.
 
 use std::ops::RangeInclusive;
 
@@ -25,8 +26,8 @@ pub(crate) fn served(key: ApiKey) -> Option<RangeInclusive<i16>> {
     SERVED.contains(&key).then(|| key.stable_versions())
 }
 
-/// The lowest version that is advertised. For Produce it is 0, which is refused all the same: librdkafka takes a
-/// higher one for a broker without Produce.
+/// The lowest version that is advertised. For Produce it is 0, which is refused all the same:
+/// librdkafka takes a higher one for a broker without Produce.
 pub(crate) fn advertised_min(key: ApiKey, served: &RangeInclusive<i16>) -> i16 {
     if key == ApiKey::Produce { 0 } else { *served.start() }
 }

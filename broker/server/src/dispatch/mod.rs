@@ -1,7 +1,9 @@
-//! From a frame to a handler and back: the header, the version served, the body, the answer's encoding.
+//! From a frame to a handler and back: the header, the version served, the body, the answer's
+//! encoding.
 //!
-//! What cannot be answered closes the connection, as in Kafka: a frame that is no request, an API or version that is
-//! not served (but for ApiVersions, which then says what is). A handler never sees such a request.
+//! What cannot be answered closes the connection, as in Kafka: a frame that is no request, an API
+//! or version that is not served (but for ApiVersions, which then says what is). A handler never
+//! sees such a request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -51,7 +53,8 @@ pub(crate) enum Answer<M> {
 }
 
 impl<M: Send + 'static> Answer<M> {
-    /// The answer of a call that blocks on the disk. Requests behind it wait, as they may depend on what it changes.
+    /// The answer of a call that blocks on the disk. Requests behind it wait, as they may depend on
+    /// what it changes.
     pub(crate) fn blocking(call: &Call, work: impl FnOnce(&Broker) -> M + Send + 'static) -> Self {
         let broker = Arc::clone(&call.broker);
         Self::Serial(Box::pin(async move { blocking(move || work(&broker)).await }))

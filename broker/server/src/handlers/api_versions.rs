@@ -65,7 +65,8 @@ fn served() -> Vec<ApiVersion> {
     apis::SERVED.iter().filter_map(version).collect()
 }
 
-/// The features that clients of this version can read: those before version 4 stumble over a lowest level of 0.
+/// The features that clients of this version can read: those before version 4 stumble over a lowest
+/// level of 0.
 fn features(version: i16) -> Vec<SupportedFeatureKey> {
     let readable = SUPPORTED.iter().filter(|f| f.min > 0 || version >= VERSION_WITH_LEVEL_ZERO);
     readable

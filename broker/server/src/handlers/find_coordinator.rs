@@ -1,4 +1,5 @@
-//! FindCoordinator: who keeps a group. With one broker, this one. Transactions are refused for good.
+//! FindCoordinator: who keeps a group. With one broker, this one. Transactions are refused for
+//! good.
 
 use wire::ErrorCode;
 use wire::messages::find_coordinator_request::FindCoordinatorRequest;

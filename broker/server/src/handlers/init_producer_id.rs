@@ -1,4 +1,5 @@
-//! InitProducerId: an id for an idempotent producer. A transactional id is refused by the node, for good.
+//! InitProducerId: an id for an idempotent producer. A transactional id is refused by the node, for
+//! good.
 
 use wire::messages::init_producer_id_request::InitProducerIdRequest;
 use wire::messages::init_producer_id_response::InitProducerIdResponse;

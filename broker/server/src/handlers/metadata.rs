@@ -1,4 +1,5 @@
-//! Metadata: who is in the cluster and who leads what. Makes topics on first use where that is allowed.
+//! Metadata: who is in the cluster and who leads what. Makes topics on first use where that is
+//! allowed.
 
 use metadata::image::Topic;
 use metadata::{Image, topic_name};

@@ -1,8 +1,8 @@
 //! Produce: batches into partitions, in the order of the connection's requests.
 //!
-//! The append happens before the handler returns, on the connection's worker: it is a bounded copy to the page
-//! cache. What waits is the answer: for an fsync when `flush.messages` asks for one, for the high watermark with
-//! acks=all.
+//! The append happens before the handler returns, on the connection's worker: it is a bounded copy
+//! to the page cache. What waits is the answer: for an fsync when `flush.messages` asks for one,
+//! for the high watermark with acks=all.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -31,7 +31,8 @@ impl ConnectionLimits {
         }
     }
 
-    /// Waits until there is room for one more connection at all: as in Kafka, the others stay in the backlog.
+    /// Waits until there is room for one more connection at all: as in Kafka, the others stay in
+    /// the backlog.
     pub(crate) async fn wait_for_room(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.total).acquire_owned().await.ok()
     }

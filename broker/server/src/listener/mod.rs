@@ -65,7 +65,8 @@ fn bind_one(address: SocketAddr, sockets: &SocketConfig) -> io::Result<TcpListen
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Accepted sockets inherit the sizes; the window scale is fixed at the handshake, so it must be set here.
+    // Accepted sockets inherit the sizes; the window scale is fixed at the handshake, so it must be
+    // set here.
     if let Some(bytes) = sockets.receive_buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
     }
@@ -170,7 +171,8 @@ impl Drop for Open {
     }
 }
 
-/// A line for people when a connection ended by a fault of the peer or ours; silence for the ordinary ends.
+/// A line for people when a connection ended by a fault of the peer or ours; silence for the
+/// ordinary ends.
 fn log_end(address: SocketAddr, ended: &Ended) {
     static LIMIT: LogLimit = LogLimit::new();
     match ended {

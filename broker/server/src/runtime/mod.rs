@@ -1,8 +1,9 @@
 //! The threads of the process.
 //!
-//! Data: one worker per core, where connections live and appends and hot reads run inline. Blocking: a small pool of
-//! the same runtime for fsync, retention and cold reads. Control: one thread with a runtime of its own for the admin
-//! endpoint and the timers, so that client traffic and a throttled disk cannot stop them.
+//! Data: one worker per core, where connections live and appends and hot reads run inline.
+//! Blocking: a small pool of the same runtime for fsync, retention and cold reads. Control: one
+//! thread with a runtime of its own for the admin endpoint and the timers, so that client traffic
+//! and a throttled disk cannot stop them.
 
 use std::thread::{Builder, JoinHandle};
 

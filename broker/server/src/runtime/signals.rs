@@ -27,7 +27,8 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt })
     }
 
-    /// Blocks until a signal comes, and names it, or until `failure` says why the process cannot go on.
+    /// Blocks until a signal comes, and names it, or until `failure` says why the process cannot go
+    /// on.
     pub(crate) fn wait(
         self,
         mut failure: watch::Receiver<Option<String>>,

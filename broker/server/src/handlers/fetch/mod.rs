@@ -1,7 +1,7 @@
 //! Fetch: byte ranges of partitions, found under each partition's short lock and sent by sendfile.
 //!
-//! A fetch that comes up short parks at every partition and looks at all of them again when enough bytes have come,
-//! when its time is up, or when the broker drains.
+//! A fetch that comes up short parks at every partition and looks at all of them again when enough
+//! bytes have come, when its time is up, or when the broker drains.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,7 +136,8 @@ impl Poll {
         }
     }
 
-    /// Waits at every partition; `true` = something has changed already, or there is no room to wait.
+    /// Waits at every partition; `true` = something has changed already, or there is no room to
+    /// wait.
     fn park(&self, round: &Round, wait: &Arc<FetchWait>) -> (Vec<WaitGuard>, bool) {
         let mut guards = Vec::with_capacity(round.found.len());
         for found in &round.found {

@@ -60,8 +60,8 @@ impl Reader {
         self.replica >= 0
     }
 
-    /// Looks at every partition, within the fetch's budget of bytes. The first batch found comes whatever its size,
-    /// so that a consumer always gets on.
+    /// Looks at every partition, within the fetch's budget of bytes. The first batch found comes
+    /// whatever its size, so that a consumer always gets on.
     pub(super) fn read(&self, broker: &Broker, context: &FetchContext) -> Round {
         let asked = context.partitions();
         let mut round =

@@ -6,8 +6,13 @@ use std::cell::Cell;
 
 use crate::support::{Case, Random, cases, seed};
 use bytes::Bytes;
+use wire::NoRange;
 use wire::codec::limits::{MEMORY_BASE_BYTES, MEMORY_PER_BYTE};
+use wire::codec::{DecodeError, Writer};
 use wire::frame::decode_request_header;
+use wire::message::from_bytes;
+use wire::messages::find_coordinator_request::FindCoordinatorRequest;
+use wire::records_slot::concat;
 
 struct Counting;
 
@@ -120,6 +125,22 @@ fn bad_bytes_are_errors_and_hold_little_memory() {
         }
     }
     assert!(refused > tried / 3, "{refused} of {tried} refused");
+}
+
+/// A hundred thousand empty names: one byte each on the wire, a string each in memory.
+#[test]
+fn many_tiny_elements_are_refused() {
+    let names = 100_000_u32;
+    let mut writer = Writer::<NoRange>::new();
+    writer.i8(0);
+    writer.unsigned_varint(names + 1);
+    writer.raw(&vec![1; names as usize]);
+    writer.unsigned_varint(0);
+    let input = concat(writer.finish());
+    let length = input.len();
+    let (outcome, peak) = peak_of(|| from_bytes::<FindCoordinatorRequest>(input, 6));
+    assert_eq!(outcome, Err(DecodeError::TooMuchMemory { input: length }));
+    assert!(peak < length, "{peak} bytes live");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 // Reads lines "package name version hex" from standard input, parses the bytes with Kafka's own
-// generated class of that name and writes them again; "default" instead of hex writes a new
-// instance, a fifth word is the version to write. Answers one line each: hex, "unsupported", or "error" and why.
+// generated class of that name and writes them again. "default" instead of hex writes a new
+// instance; a fifth word is the version to write. Answers one line each: hex, "unsupported", or
+// "error" and why.
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;

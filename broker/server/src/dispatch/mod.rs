@@ -122,7 +122,7 @@ fn serve<Q, M>(
     broker: &Arc<Broker>,
     peer: &Peer,
     header: RequestHeader,
-    body: Reader,
+    mut body: Reader,
     handler: impl FnOnce(&Call, Q) -> Answer<M>,
 ) -> Outcome
 where
@@ -130,7 +130,8 @@ where
     M: Message + 'static,
     M::Range: IntoChunk,
 {
-    let request = match frame::decode_request::<Q>(&header, body) {
+    // Bytes left over are passed over, as in Kafka: librdkafka 2.16 sends some behind a Metadata.
+    let request = match Q::decode(&mut body, header.version) {
         Ok(request) => request,
         Err(error) => {
             let (key, version) = (header.key, header.version);

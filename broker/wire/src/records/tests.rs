@@ -162,7 +162,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(mut junk in proptest::collection::vec(any::<u8>(), 61..300), seal in any::<bool>()) {
+    fn no_bytes_panic(
+        mut junk in proptest::collection::vec(any::<u8>(), 61..300),
+        seal in any::<bool>(),
+    ) {
         junk[16] = 2;
         let length = i32::try_from(junk.len() - 12).unwrap();
         junk[8..12].copy_from_slice(&length.to_be_bytes());

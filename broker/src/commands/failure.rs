@@ -1,5 +1,10 @@
 //! Why a command ends without having done what was asked.
 
+use std::io;
+use std::path::PathBuf;
+
+use wire::ErrorCode;
+
 /// The outcome that is not success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -9,22 +14,72 @@ pub(crate) enum Failure {
     /// The broker could not start or had to stop.
     #[error("{0}")]
     Server(#[from] server::Error),
+    /// The cluster did not do what was asked.
+    #[error("{source}{}", advice(.source))]
+    Client {
+        /// What went wrong.
+        #[from]
+        source: client::Error,
+    },
+    /// An argument that only the command itself can judge: wrong usage.
+    #[error("{0}")]
+    Usage(String),
     /// A path that is not usable.
     #[error("{path}: {source}")]
     Path {
         /// The path.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
+    /// Input ended in the middle, or is not as announced.
+    #[error("{place}: {what}")]
+    Input {
+        /// Which input, which line.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The answer could not be printed.
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
 }
 
 impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
-            Self::Server(_) | Self::Path { .. } => 1,
+            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Client { source: client::Error::BadAddress { .. } } => 2,
+            // Whoever read the output has what they wanted.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            _ => 1,
         }
+    }
+
+    /// Whether there is nothing to say about it.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.code() == 0
+    }
+}
+
+/// What to do about an error, where that is not plain.
+fn advice(error: &client::Error) -> &'static str {
+    match error {
+        client::Error::Connect { .. } => {
+            "; is a broker running there? Start one with `tidelog dev`, or name another with \
+             --bootstrap-server"
+        }
+        client::Error::NoTopic { .. } => "; `tidelog topic list` shows what there is",
+        client::Error::TimedOut { last: Some(last), .. } => advice(last),
+        client::Error::RecordTooLarge { .. } => "; split it, or see --max-record-bytes",
+        _ => match error.code() {
+            Some(ErrorCode::TopicAlreadyExists) => "; `tidelog topic describe` shows it",
+            Some(ErrorCode::OffsetOutOfRange) => "; use --from-beginning or --from latest",
+            Some(ErrorCode::InvalidReplicationFactor) => {
+                "; there are fewer brokers than that, give a smaller --replication-factor"
+            }
+            _ => "",
+        },
     }
 }

@@ -1,7 +1,14 @@
 //! The commands. Each gives an outcome; exit codes are given here: 0 done, 1 failed, 2 wrong usage.
 
 mod broker;
+mod common;
+mod consume;
 mod failure;
+mod format;
+mod produce;
+#[cfg(test)]
+mod tests;
+mod topic;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +32,12 @@ enum Command {
     Dev(broker::Dev),
     /// Run a broker as a configuration file says.
     Serve(broker::Serve),
+    /// Create, list, describe and delete topics.
+    Topic(topic::Topic),
+    /// Send lines as records.
+    Produce(produce::Produce),
+    /// Print records.
+    Consume(consume::Consume),
     /// Print the version.
     Version,
     /// Print a completion script for a shell.
@@ -48,7 +61,9 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match execute(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("tidelog: {failure}");
+            if !failure.is_silent() {
+                eprintln!("tidelog: {failure}");
+            }
             ExitCode::from(failure.code())
         }
     }
@@ -58,6 +73,9 @@ fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Dev(dev) => dev.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Topic(topic) => topic.run(),
+        Command::Produce(produce) => produce.run(),
+        Command::Consume(consume) => consume.run(),
         Command::Version => {
             println!("tidelog {}", env!("CARGO_PKG_VERSION"));
             Ok(())

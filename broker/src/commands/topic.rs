@@ -1,0 +1,209 @@
+//! `tidelog topic create|list|describe|delete`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use client::{NewTopic, TopicDescription};
+use serde_json::{Value, json};
+
+use super::common::{ClusterArgs, Output, OutputArgs, block_on, print, table};
+use super::failure::Failure;
+
+/// Arguments of `tidelog topic`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Topic {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Make a topic.
+    Create(Create),
+    /// List the topics.
+    List(List),
+    /// Show a topic's partitions and settings.
+    Describe(Named),
+    /// Delete a topic with all of its records.
+    Delete(Named),
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// The topic's name.
+    name: String,
+    /// How many partitions; the broker's num.partitions when not said.
+    #[arg(long, short = 'p', value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
+    /// How many replicas; the broker's default.replication.factor when not said.
+    #[arg(long, short = 'r', value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
+    replication_factor: Option<i16>,
+    /// A setting of the topic, as in retention.ms=3600000. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    config: Vec<String>,
+    /// Succeed when there is a topic of this name already.
+    #[arg(long)]
+    if_not_exists: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Show the topics that the cluster keeps for itself, too.
+    #[arg(long)]
+    internal: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The topic's name.
+    name: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Topic {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let text = match self.action {
+            Action::Create(create) => create.run()?,
+            Action::List(list) => list.run()?,
+            Action::Describe(named) => named.describe()?,
+            Action::Delete(named) => named.delete()?,
+        };
+        print(&text)
+    }
+}
+
+impl Create {
+    fn run(self) -> Result<String, Failure> {
+        let mut configs = BTreeMap::new();
+        for pair in &self.config {
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(Failure::Usage(format!("--config {pair}: expected KEY=VALUE")));
+            };
+            configs.insert(key.trim().to_owned(), value.to_owned());
+        }
+        let topic = NewTopic {
+            name: self.name.clone(),
+            partitions: self.partitions,
+            replication_factor: self.replication_factor,
+            configs,
+        };
+        let client = self.cluster.client()?;
+        let created = block_on(async {
+            let made = match client.create_topic(&topic).await {
+                Ok(_) => true,
+                Err(error) if self.if_not_exists && exists(&error) => false,
+                Err(error) => return Err(error.into()),
+            };
+            // The next command finds it, wherever it asks.
+            client.await_topic(&topic.name).await?;
+            Ok((made, client.describe_topic(&topic.name).await?))
+        })?;
+        let (made, description) = created;
+        Ok(match self.output.output {
+            Output::Json => line(&json!({"created": made, "topic": shown(&description)})),
+            Output::Table if made => {
+                let (name, count) = (&description.name, description.partitions.len());
+                format!("created {name}: partitions {count}, replicas {}\n", replicas(&description))
+            }
+            Output::Table => format!("{} is there already\n", description.name),
+        })
+    }
+}
+
+fn exists(error: &client::Error) -> bool {
+    error.code() == Some(wire::ErrorCode::TopicAlreadyExists)
+}
+
+fn replicas(topic: &TopicDescription) -> usize {
+    topic.partitions.first().map_or(0, |partition| partition.replicas.len())
+}
+
+impl List {
+    fn run(self) -> Result<String, Failure> {
+        let client = self.cluster.client()?;
+        let mut topics = block_on(async { Ok(client.list_topics().await?) })?;
+        topics.retain(|topic| self.internal || !topic.internal);
+        Ok(match self.output.output {
+            Output::Json => line(&Value::Array(topics.iter().map(shown).collect())),
+            Output::Table => {
+                let row = |topic: &TopicDescription| {
+                    let count = topic.partitions.len().to_string();
+                    vec![topic.name.clone(), count, replicas(topic).to_string(), topic.id.clone()]
+                };
+                let rows: Vec<_> = topics.iter().map(row).collect();
+                table(&["NAME", "PARTITIONS", "REPLICAS", "ID"], &rows)
+            }
+        })
+    }
+}
+
+impl Named {
+    fn describe(self) -> Result<String, Failure> {
+        let client = self.cluster.client()?;
+        let topic = block_on(async { Ok(client.describe_topic(&self.name).await?) })?;
+        if self.output.output == Output::Json {
+            return Ok(line(&shown(&topic)));
+        }
+        let mut text = format!("name: {}\nid: {}\n", topic.name, topic.id);
+        for config in &topic.configs {
+            let value = config.value.as_deref().unwrap_or("(hidden)");
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "config: {}={value}", config.name);
+        }
+        let list = |ids: &[i32]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let rows: Vec<_> = topic
+            .partitions
+            .iter()
+            .map(|one| {
+                let leader = one.leader.map_or_else(|| "none".to_owned(), |id| id.to_string());
+                vec![one.index.to_string(), leader, list(&one.replicas), list(&one.in_sync)]
+            })
+            .collect();
+        text.push_str(&table(&["PARTITION", "LEADER", "REPLICAS", "IN SYNC"], &rows));
+        Ok(text)
+    }
+
+    fn delete(self) -> Result<String, Failure> {
+        let client = self.cluster.client()?;
+        block_on(async { Ok(client.delete_topic(&self.name).await?) })?;
+        Ok(match self.output.output {
+            Output::Json => line(&json!({"deleted": self.name})),
+            Output::Table => format!("deleted {}\n", self.name),
+        })
+    }
+}
+
+fn line(value: &Value) -> String {
+    format!("{value}\n")
+}
+
+fn shown(topic: &TopicDescription) -> Value {
+    let configs: serde_json::Map<String, Value> =
+        topic.configs.iter().map(|config| (config.name.clone(), json!(config.value))).collect();
+    let partition = |one: &client::PartitionDescription| {
+        json!({
+            "partition": one.index,
+            "leader": one.leader,
+            "replicas": one.replicas,
+            "in_sync": one.in_sync,
+        })
+    };
+    json!({
+        "name": topic.name,
+        "id": topic.id,
+        "internal": topic.internal,
+        "partitions": topic.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "configs": configs,
+    })
+}

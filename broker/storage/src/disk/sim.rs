@@ -84,6 +84,11 @@ impl SimDisk {
         self.state().crash_after(calls);
     }
 
+    /// The kernel writes some of what is dirty back, as it may at any time, and promises nothing.
+    pub fn write_back_some(&self) {
+        self.state().write_back_some();
+    }
+
     /// Whether a planned stop has happened.
     pub fn is_down(&self) -> bool {
         self.state().is_down()

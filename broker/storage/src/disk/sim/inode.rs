@@ -58,17 +58,23 @@ pub(super) fn apply(names: &mut BTreeMap<String, u64>, change: &Change) {
 }
 
 impl Dir {
-    pub(super) fn crash(&mut self, random: &mut Random) {
+    /// Makes the first few changes of names durable: none, all, or any number.
+    pub(super) fn write_back_some(&mut self, random: &mut Random) {
         let all = self.pending.len() as u64;
-        let survive = match random.below(3) {
+        let some = match random.below(3) {
             0 => 0,
             1 => all,
             _ => random.below(all + 1),
         };
-        let survive = usize::try_from(survive).unwrap_or(usize::MAX);
-        for change in self.pending.drain(..).take(survive) {
+        let some = usize::try_from(some).unwrap_or(usize::MAX).min(self.pending.len());
+        for change in self.pending.drain(..some) {
             apply(&mut self.durable, &change);
         }
+    }
+
+    pub(super) fn crash(&mut self, random: &mut Random) {
+        self.write_back_some(random);
+        self.pending.clear();
         self.cache = self.durable.clone();
     }
 }
@@ -119,6 +125,29 @@ impl File {
     pub(super) fn forget_dirty(&mut self) {
         self.cut = None;
         self.dirty.clear();
+    }
+
+    /// Makes some dirty sectors durable, and the length that they need.
+    pub(super) fn write_back_some(&mut self, random: &mut Random) {
+        if random.one_in(2) {
+            return;
+        }
+        if let Some(cut) = self.cut.take() {
+            self.durable.truncate(usize::try_from(cut).unwrap_or(usize::MAX));
+        }
+        let (cache, durable) = (&self.cache, &mut self.durable);
+        self.dirty.retain(|sector| {
+            let stays = random.one_in(2);
+            if !stays {
+                let end = (sector + 1).saturating_mul(SECTOR_BYTES);
+                let end = usize::try_from(end).unwrap_or(usize::MAX).min(cache.len());
+                if durable.len() < end {
+                    durable.resize(end, 0);
+                }
+                copy_sector(cache, durable, *sector);
+            }
+            stays
+        });
     }
 
     pub(super) fn crash(&mut self, random: &mut Random) {

@@ -402,6 +402,16 @@ impl State {
         self.boot += 1;
     }
 
+    pub(super) fn write_back_some(&mut self) {
+        let Self { random, inodes, .. } = self;
+        for inode in inodes.values_mut() {
+            match inode {
+                Inode::Dir(dir) => dir.write_back_some(random),
+                Inode::File(file) => file.write_back_some(random),
+            }
+        }
+    }
+
     fn keep_reachable(&mut self) {
         let mut seen = BTreeSet::from([ROOT]);
         let mut todo = vec![ROOT];

@@ -190,14 +190,27 @@ impl Segments {
             indexes.note(segment.base, &found, self.interval_bytes);
         }
         indexes.push_time(segment.base);
-        self.write_indexes(segment.base, &mut indexes)?;
-        // No flush will come by again for a segment below the recovery point.
-        for extension in [segment::INDEX, segment::TIME_INDEX] {
-            let path = self.path(segment.base, extension);
-            self.disk.open(&path, Access::ReadWrite)?.sync_data()?;
+        let base = segment.base;
+        let written = self.write_indexes(base, &mut indexes);
+        match written.and_then(|()| self.sync_indexes(base)) {
+            // No space for them: they serve from memory, and a start builds them again.
+            Err(error) if error.heals() => {
+                for extension in [segment::INDEX, segment::TIME_INDEX] {
+                    let _ = self.disk.remove_file(&self.path(base, extension));
+                }
+                Ok(indexes)
+            }
+            result => result.map(|()| indexes),
         }
-        self.disk.sync_dir(&self.dir)?;
-        Ok(indexes)
+    }
+
+    /// Makes the bytes of both index files durable. Needed where the recovery point may lie behind
+    /// the segment already: no start reads the records again, so nothing would tell a torn index.
+    pub(crate) fn sync_indexes(&self, base: i64) -> Result<(), DiskError> {
+        for extension in [segment::INDEX, segment::TIME_INDEX] {
+            self.disk.open(&self.path(base, extension), Access::ReadWrite)?.sync_data()?;
+        }
+        self.disk.sync_dir(&self.dir)
     }
 
     /// Writes what the indexes have only in memory.

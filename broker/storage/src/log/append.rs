@@ -295,7 +295,7 @@ impl Log {
             position = found.end();
             self.note_in_active(&found);
             let epoch = LeaderEpoch(header.partition_leader_epoch);
-            self.epochs_dirty |= self.epochs.assign(epoch, Offset(header.base_offset));
+            self.epoch_changes.mark_if(self.epochs.assign(epoch, Offset(header.base_offset)));
             let max = self.config.producers_max;
             self.producers.note(now_ms, header, max, || Ok(batch.bytes().clone())).ok();
             self.end = header.next_offset();

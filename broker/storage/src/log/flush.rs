@@ -9,6 +9,7 @@ use std::sync::Arc;
 use wire::ids::{LeaderEpoch, Offset};
 
 use super::Log;
+use super::unsynced::{FlushGate, Passed};
 use crate::checkpoints::leader_epochs;
 use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskFile};
 use crate::error::LogError;
@@ -33,44 +34,56 @@ pub struct FlushJob {
     /// The active segment, by the descriptor that wrote it: no error of its writeback is missed.
     active: Option<Arc<dyn DiskFile>>,
     names: Vec<String>,
-    sync_names: bool,
     /// The epochs to write, when they differ from their checkpoint.
     epochs: Option<Vec<(LeaderEpoch, Offset)>>,
+    gate: Arc<FlushGate>,
+    covers: Covers,
+}
+
+/// What a flush stands for once it has ended well.
+#[derive(Debug)]
+struct Covers {
     upto: i64,
+    /// Truncations before it began: one that came later took records from under its promise.
+    truncations: u64,
     since_ms: Option<i64>,
+    names: Option<u64>,
+    epochs: Option<u64>,
+    /// Base and writing of the index files.
+    indexes: Vec<(i64, u64)>,
 }
 
 /// What came of a flush.
 #[derive(Debug)]
 #[must_use = "give it to Log::finish_flush"]
 pub struct FlushOutcome {
-    upto: i64,
+    covers: Covers,
     result: Result<(), DiskError>,
-    names_left: bool,
-    epochs_left: bool,
-    since_ms: Option<i64>,
 }
 
 impl FlushJob {
     /// Everything below this offset is durable once the job has succeeded.
     pub fn upto(&self) -> Offset {
-        Offset(self.upto)
+        Offset(self.covers.upto)
     }
 
-    /// Syncs. Blocks.
+    /// Syncs. Blocks, also while another flush of this log runs.
     pub fn run(self) -> FlushOutcome {
-        let result = self.sync();
-        let failed = result.is_err();
-        FlushOutcome {
-            upto: self.upto,
-            result,
-            names_left: failed && self.sync_names,
-            epochs_left: failed && self.epochs.is_some(),
-            since_ms: self.since_ms,
+        let gate = Arc::clone(&self.gate);
+        let mut passed = gate.enter();
+        let result = match &passed.failure {
+            Some(error) => Err(error.clone()),
+            None => self.sync(&mut passed),
+        };
+        if let Err(error) = &result
+            && !error.heals()
+        {
+            passed.failure.get_or_insert_with(|| error.clone());
         }
+        FlushOutcome { covers: self.covers, result }
     }
 
-    fn sync(&self) -> Result<(), DiskError> {
+    fn sync(&self, passed: &mut Passed) -> Result<(), DiskError> {
         if let Some(file) = &self.active {
             file.sync_data()?;
         }
@@ -82,14 +95,17 @@ impl FlushJob {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(entries) = &self.epochs {
+        // A flush that began later and ran sooner has written newer ones.
+        let state = self.covers.epochs.unwrap_or(0);
+        if let Some(entries) = self.epochs.as_ref().filter(|_| state > passed.epochs) {
             gone_is_fine(leader_epochs::write(
                 self.disk.as_ref(),
                 &self.dir.join(leader_epochs::FILE),
                 entries,
             ))?;
+            passed.epochs = state;
         }
-        if self.sync_names {
+        if self.covers.names.is_some() {
             gone_is_fine(self.disk.sync_dir(&self.dir))?;
         }
         Ok(())
@@ -106,7 +122,7 @@ fn gone_is_fine(result: Result<(), DiskError>) -> Result<(), DiskError> {
 impl FlushOutcome {
     /// Whether the disk did it.
     pub fn result(&self) -> Result<Offset, &DiskError> {
-        self.result.as_ref().map(|()| Offset(self.upto))
+        self.result.as_ref().map(|()| Offset(self.covers.upto))
     }
 }
 
@@ -118,7 +134,9 @@ impl Log {
             return Some(FlushScope::All);
         }
         let closed = self.segments.active_base();
-        (closed > self.flush_begun.max(self.recovery_point)).then_some(FlushScope::Closed)
+        let records = closed > self.flush_begun.max(self.recovery_point);
+        let indexes = self.closed_indexes.values().any(|index| !index.begun);
+        (records || indexes).then_some(FlushScope::Closed)
     }
 
     /// When `flush.ms` will ask for a flush, if nothing else does before.
@@ -146,45 +164,67 @@ impl Log {
             if active.is_none() {
                 names.push(segment::file_name(segment.base, segment::LOG));
             }
-            if let Some(next) = next {
-                names.push(segment::file_name(segment.base, segment::INDEX));
-                names.push(segment::file_name(segment.base, segment::TIME_INDEX));
-                names.push(segment::file_name(next, snapshot::EXTENSION));
-            }
+        }
+        let mut indexes = Vec::new();
+        for (base, index) in self.closed_indexes.iter_mut().filter(|(base, _)| **base < upto) {
+            index.begun = true;
+            indexes.push((*base, index.written));
+            names.push(segment::file_name(*base, segment::INDEX));
+            names.push(segment::file_name(*base, segment::TIME_INDEX));
+            let next = self.segments.next_base(self.segments.find(*base));
+            names.extend(next.map(|next| segment::file_name(next, snapshot::EXTENSION)));
         }
         self.flush_begun = self.flush_begun.max(upto);
-        let epochs = std::mem::take(&mut self.epochs_dirty).then(|| self.epochs.entries().to_vec());
+        let epochs = self.epoch_changes.unsynced();
         FlushJob {
             disk: Arc::clone(&self.disk),
             dir: self.dir.clone(),
             active,
             names,
-            sync_names: std::mem::take(&mut self.names_dirty),
-            epochs,
-            upto,
-            since_ms,
+            epochs: epochs.map(|_| self.epochs.entries().to_vec()),
+            gate: Arc::clone(&self.flush_gate),
+            covers: Covers {
+                upto,
+                truncations: self.truncations,
+                since_ms,
+                names: self.name_changes.unsynced(),
+                epochs,
+                indexes,
+            },
         }
     }
 
     /// Ends a flush: the recovery point moves up. A failed fsync closes the log for writing;
     /// the caller takes the directory offline (unless `DiskError::heals`).
     pub fn finish_flush(&mut self, outcome: FlushOutcome) -> Result<Offset, LogError> {
-        self.names_dirty |= outcome.names_left;
-        self.epochs_dirty |= outcome.epochs_left;
+        let covers = outcome.covers;
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
         if let Err(error) = outcome.result {
+            for (base, _) in covers.indexes {
+                if let Some(index) = self.closed_indexes.get_mut(&base) {
+                    index.begun = false;
+                }
+            }
             self.flush_begun = self.recovery_point;
-            self.unflushed_since_ms = match (outcome.since_ms, self.unflushed_since_ms) {
+            self.unflushed_since_ms = match (covers.since_ms, self.unflushed_since_ms) {
                 (Some(before), Some(after)) => Some(before.min(after)),
                 (before, after) => before.or(after),
             };
             return Err(self.maintenance_failed(error));
         }
-        if self.poisoned {
-            return Err(LogError::Poisoned);
+        self.name_changes.settle(covers.names);
+        self.epoch_changes.settle(covers.epochs);
+        for (base, written) in covers.indexes {
+            if self.closed_indexes.get(&base).is_some_and(|index| index.written == written) {
+                self.closed_indexes.remove(&base);
+            }
         }
-        // A truncation may have come between.
-        self.recovery_point = self.recovery_point.max(outcome.upto.min(self.end));
-        Ok(self.recovery_point())
+        if covers.truncations == self.truncations {
+            self.recovery_point = self.recovery_point.max(covers.upto);
+        }
+        Ok(Offset(self.recovery_point))
     }
 
     /// Flushes in place: for callers that hold no lock others wait for (the metadata log).

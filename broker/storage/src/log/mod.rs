@@ -4,6 +4,7 @@
 //! Nothing here reads a clock; `now_ms` is an argument. Everything on disk goes through the Disk
 //! seam and is in Apache Kafka 4.x's bytes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ mod retention;
 mod roll;
 mod timestamps;
 mod truncate;
+mod unsynced;
 
 pub use append::{AppendOrigin, Appended};
 pub use flush::{FlushJob, FlushOutcome, FlushScope};
@@ -34,6 +36,7 @@ pub use timestamps::{
     EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD, LATEST, LATEST_TIERED, MAX_TIMESTAMP,
     TimestampOffset,
 };
+use unsynced::{Changes, FlushGate, UnsyncedIndex};
 
 /// One partition's log. See the module's header for who may call what.
 #[derive(Debug)]
@@ -52,12 +55,18 @@ pub struct Log {
     flush_begun: i64,
     /// When the oldest record that no flush has begun on was appended.
     unflushed_since_ms: Option<i64>,
-    /// Names were made or removed since the directory was last synced.
-    names_dirty: bool,
+    /// Names made or removed, and up to which of these changes the directory is synced.
+    name_changes: Changes,
     producers: Producers,
     epochs: LeaderEpochs,
-    /// The epochs differ from their checkpoint.
-    epochs_dirty: bool,
+    /// Changes of the epochs, and up to which their checkpoint has them.
+    epoch_changes: Changes,
+    /// Closed segments, by base, whose index files no flush has synced since they were written.
+    closed_indexes: BTreeMap<i64, UnsyncedIndex>,
+    /// How often the log was cut back since it was opened.
+    truncations: u64,
+    /// Lets one flush at a time run, and none after a failed one.
+    flush_gate: Arc<FlushGate>,
     /// A failed write or sync closed the log for writing.
     poisoned: bool,
     /// The first corruption found.
@@ -80,9 +89,11 @@ impl Log {
         Offset(self.end)
     }
 
-    /// Everything below it is durable: what the recovery-point checkpoint records.
+    /// Everything below it is durable, records and indexes: what the recovery-point checkpoint
+    /// records. A flush may have made records beyond it durable.
     pub fn recovery_point(&self) -> Offset {
-        Offset(self.recovery_point)
+        let unsynced = self.closed_indexes.keys().next().copied().unwrap_or(i64::MAX);
+        Offset(self.recovery_point.min(unsynced))
     }
 
     /// The last stable offset: below it no transaction is undecided. At most `high_watermark`.

@@ -6,6 +6,7 @@
 //! cut. Before it, or after a clean stop, it is corruption: nothing is cut, the bad batch is never
 //! served, and the report says so.
 
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use wire::ids::{LeaderEpoch, Offset};
 
 use super::Log;
 use super::retention::DELETED;
+use super::unsynced::Changes;
 use crate::checkpoints::leader_epochs;
 use crate::config::LogConfig;
 use crate::disk::{Access, Disk, DiskError, DiskFile};
@@ -93,7 +95,7 @@ impl Log {
             log.recover(now_ms, &mut report)?;
         }
         log.forget_stray_snapshots()?;
-        log.epochs_dirty |= log.epochs.truncate_end(Offset(log.end));
+        log.epoch_changes.mark_if(log.epochs.truncate_end(Offset(log.end)));
         let first = log.segments.get(0).map_or(0, |segment| segment.base);
         log.start = first.max(checkpointed_start.0);
         if log.start > log.end {
@@ -101,7 +103,7 @@ impl Log {
             let start = Offset(log.start);
             log.restart_at(now_ms, start)?.map_or(Ok(()), |gone| gone.run(log.disk.as_ref()))?;
         }
-        log.epochs_dirty |= log.epochs.truncate_start(Offset(log.start));
+        log.epoch_changes.mark_if(log.epochs.truncate_start(Offset(log.start)));
         log.producers.expire(now_ms, log.config.producer_expiration_ms);
         log.recovery_point = if clean { log.end } else { log.recovery_point.min(log.end) };
         log.flush_begun = log.recovery_point;
@@ -148,12 +150,15 @@ impl Log {
             recovery_point: recovery_point.0,
             flush_begun: recovery_point.0,
             unflushed_since_ms: None,
-            names_dirty: true,
+            name_changes: Changes::made(),
             producers: Producers::default(),
             // What cannot be read is written anew from the batches that recovery reads; epochs
             // before them are then unknown, which costs a follower a longer truncation only.
             epochs: LeaderEpochs::from_entries(epochs.ok().flatten().unwrap_or_default()),
-            epochs_dirty: false,
+            epoch_changes: Changes::default(),
+            closed_indexes: BTreeMap::new(),
+            truncations: 0,
+            flush_gate: Arc::default(),
             poisoned: false,
             corruption: None,
         })
@@ -198,7 +203,7 @@ impl Log {
         let base = self.segments.get(from).map_or(0, |segment| segment.base);
         self.forget_snapshots_after(base)?;
         self.producers = self.load_producers(now_ms, base)?;
-        self.epochs_dirty |= self.epochs.truncate_end(Offset(base));
+        self.epoch_changes.mark_if(self.epochs.truncate_end(Offset(base)));
         self.end = base;
         for at in from.. {
             let Some(segment) = self.segments.get(at) else { break };
@@ -239,6 +244,7 @@ impl Log {
         };
         if !is_active {
             indexes.push_time(base);
+            self.index_written(base);
         }
         let result = self.segments.write_indexes(base, &mut indexes);
         if let Some(segment) = self.segments.get_mut(at) {
@@ -311,7 +317,7 @@ impl Log {
     fn replay(&mut self, now_ms: i64, file: &dyn DiskFile, found: &Found) -> Result<(), LogError> {
         let header = &found.header;
         let epoch = LeaderEpoch(header.partition_leader_epoch);
-        self.epochs_dirty |= self.epochs.assign(epoch, Offset(header.base_offset));
+        self.epoch_changes.mark_if(self.epochs.assign(epoch, Offset(header.base_offset)));
         self.end = header.next_offset();
         let max = self.config.producers_max;
         self.producers.replay(now_ms, file, found, max)?;

@@ -104,7 +104,7 @@ impl Log {
     fn raise_start(&mut self, start: i64) {
         if start > self.start {
             self.start = start;
-            self.epochs_dirty |= self.epochs.truncate_start(Offset(start));
+            self.epoch_changes.mark_if(self.epochs.truncate_start(Offset(start)));
         }
     }
 
@@ -182,7 +182,7 @@ impl Log {
                 }
             }
         }
-        self.names_dirty = true;
+        self.name_changes.mark();
         let due_ms = now_ms.saturating_add(self.config.file_delete_delay_ms);
         let deletion = Deletion { dir: self.dir.clone(), names, due_ms };
         Ok((!deletion.names.is_empty()).then_some(deletion))

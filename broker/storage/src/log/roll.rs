@@ -3,6 +3,7 @@
 use wire::ids::Offset;
 
 use super::Log;
+use super::unsynced::UnsyncedIndex;
 use crate::disk::{Access, DiskError};
 use crate::error::LogError;
 use crate::producers::snapshot;
@@ -109,17 +110,19 @@ impl Log {
 
     /// Closes the active segment and begins one at `base`. After an error the log is as before.
     pub(super) fn roll_to(&mut self, now_ms: i64, base: i64) -> Result<(), DiskError> {
+        let closed = self.segments.active_base();
         self.write_active_indexes()?;
         self.write_snapshot(base)?;
-        if self.flush_begun.max(self.recovery_point) >= self.end {
-            // The recovery point has passed, or is about to pass, the whole segment: recovery will
-            // not read it again, so what was just written about it must be durable now.
+        if self.recovery_point >= base {
+            // The recovery point has passed the whole segment: recovery will not read it again, so
+            // what was just written about it must be durable now.
             self.sync_closing_files(base)?;
         }
         let path = self.segments.path(base, segment::LOG);
         let file = self.disk.open(&path, Access::CreateTruncate)?;
-        self.names_dirty = true;
+        self.name_changes.mark();
         self.segments.push(Segment::new(base, now_ms), file);
+        self.index_written(closed);
         Ok(())
     }
 
@@ -136,6 +139,14 @@ impl Log {
         self.disk.sync_dir(&self.dir)
     }
 
+    /// The index files of a closed segment have been written: the next flush syncs them, as no
+    /// start reads the records below the recovery point to find out that they are torn.
+    pub(super) fn index_written(&mut self, base: i64) {
+        self.name_changes.mark();
+        let written = self.name_changes.unsynced().unwrap_or(0);
+        self.closed_indexes.insert(base, UnsyncedIndex { written, begun: false });
+    }
+
     /// Completes the active segment's indexes on disk.
     pub(super) fn write_active_indexes(&mut self) -> Result<(), DiskError> {
         let Some(segment) = self.segments.active_mut() else { return Ok(()) };
@@ -146,7 +157,7 @@ impl Log {
         if let Some(segment) = self.segments.active_mut() {
             segment.indexes = indexes.into();
         }
-        self.names_dirty = true;
+        self.name_changes.mark();
         result
     }
 
@@ -156,7 +167,7 @@ impl Log {
         let file = self.disk.open(&path, Access::CreateTruncate)?;
         let bytes = snapshot::encode(&self.producers);
         file.write_all_at(&[std::io::IoSlice::new(&bytes)], 0)?;
-        self.names_dirty = true;
+        self.name_changes.mark();
         Ok(())
     }
 

@@ -33,6 +33,7 @@ impl Log {
             Some(found) => (found.header.base_offset, at + 1),
             None => (to.0, at + 1),
         };
+        self.truncations += 1;
         let mut gone = self.segments.split_off(keep);
         if let Some(found) = cut.filter(|found| found.position > 0) {
             self.cut_segment(at, found.position)?;
@@ -44,9 +45,12 @@ impl Log {
         self.end = end;
         self.recovery_point = self.recovery_point.min(end);
         self.flush_begun = self.flush_begun.min(end);
-        self.epochs_dirty |= self.epochs.truncate_end(Offset(end));
+        self.epoch_changes.mark_if(self.epochs.truncate_end(Offset(end)));
         self.forget_snapshots_after(end)?;
         self.producers = self.load_producers(now_ms, end)?;
+        // Retention of the older segment must not forget who wrote it.
+        self.write_snapshot(end).map_err(|error| self.maintenance_failed(error))?;
+        self.sync_names()?;
         Ok(deletion)
     }
 
@@ -55,6 +59,7 @@ impl Log {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
+        self.truncations += 1;
         let gone = self.segments.split_off(0);
         let deletion = self.retire(now_ms, &gone)?;
         self.forget_snapshots_after(-1)?;
@@ -66,8 +71,19 @@ impl Log {
         self.unflushed_since_ms = None;
         self.producers = Producers::default();
         self.epochs = LeaderEpochs::default();
-        self.epochs_dirty = true;
+        self.epoch_changes.mark();
+        self.sync_names()?;
         Ok(deletion)
+    }
+
+    /// Makes the new set of segments durable: a segment that is gone must not come back beside
+    /// records that are appended from now on.
+    fn sync_names(&mut self) -> Result<(), LogError> {
+        let covered = self.name_changes.unsynced();
+        let synced = self.disk.sync_dir(&self.dir);
+        synced.map_err(|error| self.maintenance_failed(error))?;
+        self.name_changes.settle(covered);
+        Ok(())
     }
 
     /// Makes an empty active segment at `base`.
@@ -77,7 +93,7 @@ impl Log {
             .disk
             .open(&path, Access::CreateTruncate)
             .map_err(|error| self.maintenance_failed(error))?;
-        self.names_dirty = true;
+        self.name_changes.mark();
         self.segments.push(Segment::new(base, now_ms), file);
         Ok(())
     }
@@ -92,8 +108,10 @@ impl Log {
         let result = self
             .disk
             .open(&path, Access::ReadWrite)
-            .and_then(|file| file.truncate(position))
+            // What is cut must not come back below the segment that begins here.
+            .and_then(|file| file.truncate(position).and_then(|()| file.sync_data()))
             .and_then(|()| self.segments.rebuild_indexes(at));
+        self.index_written(base);
         result.map_err(|error| self.maintenance_failed(error))
     }
 
@@ -102,7 +120,7 @@ impl Log {
         for name in self.snapshot_offsets()?.into_iter().filter(|name| *name > offset) {
             let path = self.segments.path(name, snapshot::EXTENSION);
             self.disk.remove_file(&path).map_err(|error| self.maintenance_failed(error))?;
-            self.names_dirty = true;
+            self.name_changes.mark();
         }
         Ok(())
     }

@@ -10,6 +10,14 @@
 //!
 //! `seeds.txt` holds the seeds that once found a bug. `TIDELOG_CRASH_SEED=n` runs one seed,
 //! `TIDELOG_CRASH_COUNT=n` that many fresh ones.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test panics; its fresh seeds come from the clock and its bounds from variables"
+)]
 
 mod model;
 mod world;

@@ -39,10 +39,11 @@ pub(crate) struct Counts {
     pub(crate) reads: u64,
     pub(crate) recreated: u64,
     pub(crate) full_starts: u64,
+    pub(crate) truncations: u64,
 }
 
 impl Counts {
-    fn fields(&mut self) -> [&mut u64; 14] {
+    fn fields(&mut self) -> [&mut u64; 15] {
         [
             &mut self.appends,
             &mut self.duplicates,
@@ -58,6 +59,7 @@ impl Counts {
             &mut self.reads,
             &mut self.recreated,
             &mut self.full_starts,
+            &mut self.truncations,
         ]
     }
 
@@ -181,8 +183,7 @@ impl World {
 
     fn operate(&mut self) {
         let at = usize::try_from(self.random.below(self.parts.len() as u64)).unwrap();
-        let Some(dir) = self.dirs().dir_of(&self.parts[at].name) else { return };
-        if self.parts[at].log.is_none() || dir.is_offline() {
+        if !self.works(at) {
             return;
         }
         match self.random.below(100) {
@@ -196,8 +197,9 @@ impl World {
             78..84 => self.checkpoint(),
             84..87 => self.run_deletions(at),
             87..91 => self.disk.write_back_some(),
-            91..92 => self.recreate(at),
-            92..93 => {
+            91 => self.recreate(at),
+            92 => self.truncate(at),
+            93 => {
                 self.dirs().remove_due(self.now_ms, 10);
             }
             _ => self.read_somewhere(at),
@@ -346,35 +348,46 @@ impl World {
         }
     }
 
+    /// Up to three flushes at a time, appends between them, finished in any order.
     fn flush(&mut self, at: usize) {
-        let scope = if self.random.one_in(4) { FlushScope::Closed } else { FlushScope::All };
-        let job = self.parts[at].log.as_mut().unwrap().begin_flush(scope);
-        // Appends go on while the sync runs; the flush does not cover them.
-        let end = self.parts[at].model.end;
-        let outcome = if self.random.one_in(3) {
-            self.append(at);
-            job.run()
-        } else {
-            job.run()
-        };
-        match self.parts[at].log.as_mut().unwrap().finish_flush(outcome) {
-            Ok(upto) => {
-                assert!(upto.0 <= end, "a flush covers what was there when it began");
-                if scope == FlushScope::All {
-                    assert_eq!(upto.0, end);
-                }
-                let model = &mut self.parts[at].model;
-                model.durable = model.durable.max(upto.0);
-                self.counts.flushes += 1;
+        let mut jobs = Vec::new();
+        for _ in 0..[1, 1, 2, 3][usize::try_from(self.random.below(4)).unwrap()] {
+            let scope = if self.random.one_in(4) { FlushScope::Closed } else { FlushScope::All };
+            let job = self.parts[at].log.as_mut().unwrap().begin_flush(scope);
+            let end = self.parts[at].model.end;
+            assert!(job.upto().0 == end || (scope == FlushScope::Closed && job.upto().0 < end));
+            jobs.push((job, end));
+            match self.random.below(4) {
+                0 if self.works(at) => self.append(at),
+                1 if self.works(at) => self.roll(at),
+                _ => {}
             }
-            Err(LogError::Poisoned) => assert!(self.disk.is_down() || self.is_offline(at)),
-            Err(error) => {
-                self.log_trouble(at, error);
+        }
+        while !jobs.is_empty() {
+            let next = usize::try_from(self.random.below(jobs.len() as u64)).unwrap();
+            let (job, end) = jobs.remove(next);
+            let upto = job.upto();
+            let outcome = job.run();
+            match self.parts[at].log.as_mut().unwrap().finish_flush(outcome) {
+                Ok(point) => {
+                    assert!(point.0 <= self.parts[at].model.end && upto.0 <= end);
+                    let model = &mut self.parts[at].model;
+                    model.durable = model.durable.max(upto.0).max(point.0);
+                    self.counts.flushes += 1;
+                }
+                Err(LogError::Poisoned) => assert!(self.disk.is_down() || self.is_offline(at)),
+                Err(error) => {
+                    self.log_trouble(at, error);
+                }
             }
         }
         if self.is_offline(at) {
             self.stays_refused(at);
         }
+    }
+
+    fn works(&self, at: usize) -> bool {
+        self.parts[at].log.is_some() && !self.disk.is_down() && !self.is_offline(at)
     }
 
     fn is_offline(&self, at: usize) -> bool {
@@ -430,6 +443,44 @@ impl World {
             }
         }
         self.start_moved(at);
+    }
+
+    /// What a follower does that has diverged: the checkpoint first, then the cut.
+    fn truncate(&mut self, at: usize) {
+        let model = &self.parts[at].model;
+        let span = u64::try_from(model.end - model.start).unwrap();
+        let back = self.random.below(span + 1).min(self.random.below(20));
+        let to = model.end - i64::try_from(back).unwrap();
+        let to = model.at(to).map_or(model.end, |at| model.entries[at].base).max(model.start);
+        if model.at(to).is_some_and(|at| model.entries[at].base != to) {
+            return;
+        }
+        self.parts[at].model.durable = self.parts[at].model.durable.min(to);
+        let mut checkpoints = self.checkpoints();
+        for checkpoint in &mut checkpoints {
+            if checkpoint.partition == self.parts[at].name {
+                checkpoint.recovery_point = checkpoint.recovery_point.min(Offset(to));
+            }
+        }
+        if !self.dirs().write_checkpoints(&checkpoints).is_empty() {
+            return;
+        }
+        let now_ms = self.now_ms;
+        let model = self.parts[at].model.clone();
+        match self.parts[at].log.as_mut().unwrap().truncate(now_ms, Offset(to)) {
+            Ok(deletion) => {
+                self.parts[at].deletions.extend(deletion);
+                self.counts.truncations += 1;
+                self.parts[at].model.survived(model.start, to);
+                let log = self.parts[at].log.as_ref().unwrap();
+                assert_eq!((log.log_start_offset().0, log.end_offset().0), (model.start, to));
+            }
+            Err(error) => {
+                // Cut or not: the next start tells.
+                self.log_trouble(at, error);
+                self.parts[at].log = None;
+            }
+        }
     }
 
     /// The topic is deleted, and made again with another id under the same name.
@@ -498,7 +549,7 @@ impl World {
         self.disk.set_capacity(Some(self.disk.used() + self.random.below(6000)));
         for _ in 0..20 {
             let at = usize::try_from(self.random.below(self.parts.len() as u64)).unwrap();
-            if self.parts[at].log.is_none() || self.is_offline(at) || self.disk.is_down() {
+            if !self.works(at) {
                 continue;
             }
             match self.random.below(8) {

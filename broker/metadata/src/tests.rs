@@ -21,7 +21,7 @@ fn id(n: u8) -> Uuid {
 }
 
 fn topic(n: u8) -> MetadataRecord {
-    let name = format!("t{}{n}", if n % 3 == 0 { "." } else { "-" });
+    let name = format!("t{}{n}", if n.is_multiple_of(3) { "." } else { "-" });
     MetadataRecord::Topic(TopicRecord { name, topic_id: id(n) })
 }
 
@@ -54,7 +54,7 @@ fn broker(n: u8) -> MetadataRecord {
         broker_id: i32::from(n),
         broker_epoch: i64::from(n) * 7,
         incarnation_id: id(n),
-        rack: (n % 2 == 0).then(|| format!("rack{n}")),
+        rack: n.is_multiple_of(2).then(|| format!("rack{n}")),
         log_dirs: vec![id(n), id(n + 1)],
         ..Default::default()
     })

@@ -1,7 +1,7 @@
 //! Records as batches of the metadata log, and back.
 
 use bytes::Bytes;
-use wire::ids::{BrokerId, LeaderEpoch, Offset};
+use wire::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
 use wire::message::{from_bytes, to_bytes};
 use wire::messages::kraft_version_record::KRaftVersionRecord;
 use wire::messages::leader_change_message::{LeaderChangeMessage, Voter as LeaderVoter};
@@ -12,8 +12,9 @@ use crate::{Error, Voters};
 
 /// The largest batch of the metadata log, and so the largest decision.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The version of a leader change that carries directory ids.
-const LEADER_CHANGE_VERSION: i16 = 1;
+/// The version of a leader change that Kafka writes; its readers take every one for it. The next
+/// version would carry directory ids.
+const LEADER_CHANGE_VERSION: i16 = 0;
 /// The highest `kraft.version` that this version follows.
 const KRAFT_VERSION_MAX: i16 = 1;
 
@@ -64,8 +65,7 @@ pub(crate) fn leader_change_batch(
     leader: BrokerId,
     voters: &Voters,
 ) -> Result<Bytes, Error> {
-    let voter =
-        |v: &crate::Voter| LeaderVoter { voter_id: v.id.0, voter_directory_id: v.directory };
+    let voter = |v: &crate::Voter| LeaderVoter { voter_id: v.id.0, voter_directory_id: Uuid::ZERO };
     let all: Vec<LeaderVoter> = voters.iter().map(voter).collect();
     let message = LeaderChangeMessage {
         version: LEADER_CHANGE_VERSION,

@@ -155,7 +155,7 @@ impl Group {
         };
         if current {
             // It missed the answer: the generation stands.
-            let response = self.joined(id, joining.waiter.version);
+            let response = self.joined(id);
             if let Some(member) = self.members.get_mut(id) {
                 member.heard(env.now_ms);
             }
@@ -189,7 +189,7 @@ impl Group {
     }
 
     /// The answer that tells a member of the generation; the leader is told of all members.
-    pub(super) fn joined(&self, id: &str, _version: i16) -> JoinGroupResponse {
+    pub(super) fn joined(&self, id: &str) -> JoinGroupResponse {
         let leads = self.leader.as_deref() == Some(id);
         let protocol = self.protocol.as_deref().unwrap_or_default();
         let member = |member: &Member| JoinGroupResponseMember {

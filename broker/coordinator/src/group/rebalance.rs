@@ -103,7 +103,7 @@ impl Group {
             member.is_new = false;
             member.heard(env.now_ms);
             if let Some(waiter) = member.join.take() {
-                let response = self.joined(&id, waiter.version);
+                let response = self.joined(&id);
                 env.out.reply(waiter.token, Response::Join(response));
             }
         }

@@ -97,6 +97,17 @@ fn heartbeat(node: &Node, now_ms: i64, joined: &JoinGroupResponse) -> i16 {
     beat.error_code
 }
 
+/// A whole round of a group of one, after the sessions of others have ended: join, sync, commit.
+pub(crate) fn commit_as_only_member(node: &Node, topic: &str, offset: i64) {
+    node.tick_groups(NOW + 100_000);
+    let joined = join_alone(node, NOW + 100_000);
+    assert_eq!(sync(node, NOW, &joined).error_code, 0);
+    let Request::OffsetCommit(mut request) = commit_request(&joined, offset) else { panic!() };
+    request.topics[0].name = topic.to_owned();
+    let answer = answer(&ask(node, NOW, 8, &Request::OffsetCommit(request)));
+    assert_eq!(commit_code(answer), 0);
+}
+
 fn commit_request(joined: &JoinGroupResponse, offset: i64) -> Request {
     Request::OffsetCommit(OffsetCommitRequest {
         group_id: "readers".to_owned(),

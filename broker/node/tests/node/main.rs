@@ -7,4 +7,8 @@ mod faults;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod kafka_dump;
+#[cfg(test)]
 mod life;
+#[cfg(test)]
+mod scale;

@@ -120,7 +120,7 @@ impl Partition {
         // Whoever waits here finds, more often than not, that the flush before was enough.
         let _one = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_serving()?;
-        if self.lock().log().recovery_point() >= upto {
+        if self.lock().durable_upto() >= upto {
             return Ok(());
         }
         self.flush_once(FlushScope::All)
@@ -128,11 +128,10 @@ impl Partition {
 
     fn flush_once(&self, scope: FlushScope) -> Result<(), Error> {
         let job = self.lock_to_change()?.log_mut().begin_flush(scope);
-        let upto = job.upto();
         let done = job.run();
         let moved = {
             let mut leader = self.lock_to_change()?;
-            leader.log_mut().finish_flush(done)?;
+            let upto = leader.log_mut().finish_flush(done)?;
             leader.flushed(upto);
             leader.advance(self.high_watermark())
         };

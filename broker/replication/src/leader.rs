@@ -23,6 +23,8 @@ pub(crate) struct Leader {
     /// An append that ended here crossed `flush.messages`: nothing more becomes readable, and so
     /// nothing is acknowledged with acks=all, before a flush has got so far.
     flush_pending: Option<Offset>,
+    /// Everything below is known to be on the disk.
+    durable_upto: Offset,
     /// Bytes appended and not readable yet.
     bytes_hidden: i64,
 }
@@ -30,6 +32,7 @@ pub(crate) struct Leader {
 impl Leader {
     pub(crate) fn new(log: Log, leadership: Leadership) -> Self {
         Self {
+            durable_upto: log.recovery_point(),
             log,
             broker: leadership.broker,
             epoch: leadership.epoch,
@@ -105,9 +108,15 @@ impl Leader {
 
     /// Everything below `upto` is on the disk.
     pub(crate) fn flushed(&mut self, upto: Offset) {
+        self.durable_upto = self.durable_upto.max(upto);
         if self.flush_pending.is_some_and(|pending| pending <= upto) {
             self.flush_pending = None;
         }
+    }
+
+    /// Everything below is known to be on the disk.
+    pub(crate) fn durable_upto(&self) -> Offset {
+        self.durable_upto
     }
 
     /// Moves the high watermark from `current` as far as it may go.

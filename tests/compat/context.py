@@ -24,17 +24,25 @@ class Context:
         self.kcat_path = tools.kcat()
         self.corpus_bytes = corpus_bytes
         self.broker = kind()
+        # How often the broker looks for old segments is in its settings.
+        self.retention_seconds = 60
         self._corpus = None
         self._admin = None
         self._names = itertools.count()
 
     def before(self, _scenario):
         """A scenario finds a running broker, whatever the one before left."""
-        if not self.broker.alive():
-            self.broker.close()
-            self.broker = self.kind()
-            self._admin = None
+        if self.broker.alive():
+            return
+        if self.broker.child is not None:  # it died by itself
+            self.broker.child = None
+        try:
             self.broker.start()
+        except AssertionError:
+            self.broker.close(keep=True)
+            self.broker = self.kind()
+            self.broker.start()
+            self._admin = None
 
     def after(self, _scenario):
         """The broker outlives every scenario."""
@@ -42,8 +50,10 @@ class Context:
             assert self.broker.alive(), f"the broker died\n{self.broker.tail()}"
 
     def failed(self, _scenario):
-        """Shows what the broker said last."""
-        print(self.broker.tail(), flush=True)
+        """Shows what the broker said last, and lets the next scenario find it restarted."""
+        print(self.broker.tail(1500), flush=True)
+        if self.broker.alive():
+            self.broker.kill()
 
     def close(self):
         """Ends everything."""
@@ -81,7 +91,8 @@ class Context:
     def client_config(self, **more):
         """Settings of a Python client; dots are written as underscores."""
         config = {"bootstrap.servers": self.broker.address, "log_level": 0}
-        config.update({key.replace("_", "."): value for key, value in more.items()})
+        config.update({key if key == "log_level" else key.replace("_", "."): value
+                       for key, value in more.items()})
         return config
 
     def topic(self, stem="t", partitions=1, **config):
@@ -90,7 +101,23 @@ class Context:
         config = {key.replace("_", "."): str(value) for key, value in config.items()}
         new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
         self.admin().create_topics([new], operation_timeout=20)[name].result(30)
+        self.wait_for_topic(name)
         return name
+
+    def wait_for_topic(self, name):
+        """Kafka answers a creation before the broker itself knows of it."""
+        def known():
+            found = self.admin().list_topics(name, timeout=20).topics[name]
+            return found.error is None and all(
+                part.leader == 1 for part in found.partitions.values())
+        procs.wait_until(known, f"{name} has leaders", 20)
+        procs.wait_until(lambda: self._served(name), f"{name} is served", 20)
+
+    def _served(self, name):
+        try:
+            return self.watermarks(name) is not None
+        except KafkaException:
+            return False
 
     def producer(self, **config):
         """A Python producer."""

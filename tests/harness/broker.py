@@ -21,6 +21,8 @@ SETTINGS = {
     "transaction.state.log.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "log.segment.bytes": "16777216",
+    "log.retention.check.interval.ms": "3000",
+    "log.initial.task.delay.ms": "1000",
     "num.partitions": "1",
 }
 

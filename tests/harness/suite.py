@@ -17,6 +17,11 @@ class Suite:
         self.scenarios.append(function)
         return function
 
+    def ours(self, function):
+        """Decorator: a scenario that makes sense, or is safe, only with our broker."""
+        function.ours_only = True
+        return self.scenario(function)
+
     def run(self, context, only=()):
         """Runs them, prints a line each and the count; returns the number of failures."""
         passed = failed = 0
@@ -24,6 +29,9 @@ class Suite:
         for function in self.scenarios:
             name = f"{function.__module__.rsplit('.', 1)[-1]}::{function.__name__}"
             if only and not any(part in name for part in only):
+                continue
+            if getattr(function, "ours_only", False) and context.kind.name != "tidelog":
+                print(f"skip {name}: ours only", flush=True)
                 continue
             started = time.monotonic()
             try:

@@ -89,7 +89,7 @@ fn test_names() -> BTreeSet<String> {
     }
     for file in source::files(&[".py"]) {
         let lines: Vec<&str> = file.text.lines().collect();
-        for pair in lines.windows(2).filter(|pair| pair[0].starts_with("@suite.scenario")) {
+        for pair in lines.windows(2).filter(|pair| pair[0].starts_with("@suite.")) {
             if let Some(rest) = pair[1].strip_prefix("def ") {
                 names.insert(rest.split('(').next().unwrap().to_owned());
             }

@@ -133,6 +133,12 @@ impl Log {
         &self.epochs
     }
 
+    /// Notes that this replica leads from its end on in a new epoch, whether or not it will append
+    /// something in it: followers ask where epochs end.
+    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) {
+        self.epochs_dirty |= self.epochs.assign(epoch, Offset(self.end));
+    }
+
     /// The largest epoch not above `epoch` and where it ends; None when `epoch` is not known yet.
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         self.epochs.end_offset(epoch, self.end_offset())

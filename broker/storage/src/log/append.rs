@@ -300,6 +300,7 @@ impl Log {
             self.producers.note(now_ms, header, max, || Ok(batch.bytes().clone())).ok();
             self.end = header.next_offset();
         }
+        self.touched = true;
         self.unflushed_since_ms.get_or_insert(now_ms);
         self.spill_if_wanted();
     }

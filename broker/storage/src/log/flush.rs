@@ -239,6 +239,10 @@ impl Log {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
+        if !self.touched {
+            // As the last clean stop left it; or never written to, and made anew when it is lost.
+            return Ok(self.recovery_point());
+        }
         let result = self.write_active_indexes().and_then(|()| self.write_snapshot(self.end));
         result.map_err(|error| self.maintenance_failed(error))?;
         let mut job = self.begin_flush(FlushScope::All);
@@ -246,6 +250,8 @@ impl Log {
         job.names.push(segment::file_name(base, segment::INDEX));
         job.names.push(segment::file_name(base, segment::TIME_INDEX));
         job.names.push(segment::file_name(self.end, snapshot::EXTENSION));
-        self.finish_flush(job.run())
+        let end = self.finish_flush(job.run())?;
+        self.touched = false;
+        Ok(end)
     }
 }

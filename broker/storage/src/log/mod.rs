@@ -67,6 +67,8 @@ pub struct Log {
     truncations: u64,
     /// Lets one flush at a time run, and none after a failed one.
     flush_gate: Arc<FlushGate>,
+    /// Something on disk is not yet as a clean stop leaves it.
+    touched: bool,
     /// A failed write or sync closed the log for writing.
     poisoned: bool,
     /// The first corruption found.
@@ -136,7 +138,7 @@ impl Log {
     /// Notes that this replica leads from its end on in a new epoch, whether or not it will append
     /// something in it: followers ask where epochs end.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch) {
-        self.epochs_dirty |= self.epochs.assign(epoch, Offset(self.end));
+        self.epoch_changes.mark_if(self.epochs.assign(epoch, Offset(self.end)));
     }
 
     /// The largest epoch not above `epoch` and where it ends; None when `epoch` is not known yet.

@@ -92,6 +92,7 @@ impl Log {
         } else if clean {
             log.open_clean(now_ms)?;
         } else {
+            log.touched = true;
             log.recover(now_ms, &mut report)?;
         }
         log.forget_stray_snapshots()?;
@@ -159,6 +160,7 @@ impl Log {
             closed_indexes: BTreeMap::new(),
             truncations: 0,
             flush_gate: Arc::default(),
+            touched: false,
             poisoned: false,
             corruption: None,
         })
@@ -170,6 +172,7 @@ impl Log {
         let Some(segment) = self.segments.get(at) else { return Ok(()) };
         let (base, size) = (segment.base, segment.size);
         let loaded = self.segments.load_indexes(segment)?;
+        self.touched = loaded.is_none();
         let mut indexes = loaded.unwrap_or_else(Indexes::empty);
         let from = indexes.offsets.last().map_or(0, |entry| u64::from(entry.position));
         let file = self.segments.file(at)?;

@@ -103,6 +103,7 @@ impl Log {
 
     fn raise_start(&mut self, start: i64) {
         if start > self.start {
+            self.touched = true;
             self.start = start;
             self.epoch_changes.mark_if(self.epochs.truncate_start(Offset(start)));
         }

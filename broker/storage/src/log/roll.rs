@@ -111,6 +111,7 @@ impl Log {
     /// Closes the active segment and begins one at `base`. After an error the log is as before.
     pub(super) fn roll_to(&mut self, now_ms: i64, base: i64) -> Result<(), DiskError> {
         let closed = self.segments.active_base();
+        self.touched = true;
         self.write_active_indexes()?;
         self.write_snapshot(base)?;
         if self.recovery_point >= base {

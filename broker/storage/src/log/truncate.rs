@@ -33,6 +33,7 @@ impl Log {
             Some(found) => (found.header.base_offset, at + 1),
             None => (to.0, at + 1),
         };
+        self.touched = true;
         self.truncations += 1;
         let mut gone = self.segments.split_off(keep);
         if let Some(found) = cut.filter(|found| found.position > 0) {
@@ -59,6 +60,7 @@ impl Log {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
+        self.touched = true;
         self.truncations += 1;
         let gone = self.segments.split_off(0);
         let deletion = self.retire(now_ms, &gone)?;

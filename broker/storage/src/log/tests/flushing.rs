@@ -94,3 +94,18 @@ fn a_segment_that_was_flushed_before_its_roll_keeps_its_indexes() {
     assert_eq!(index.unwrap().len() % 8, 0);
     assert_eq!(log.max_timestamp(0).unwrap().timestamp, NOW + 19);
 }
+
+#[test]
+fn closing_what_nobody_touched_changes_nothing() {
+    let mut home = Home::new();
+    let mut log = home.log();
+    let calls = home.disk.calls();
+    log.close().unwrap();
+    assert_eq!(home.disk.calls(), calls, "an empty log");
+    appended(&mut log, plain(3));
+    let mut log = home.stopped(log);
+    let calls = home.disk.calls();
+    assert_eq!(log.close().unwrap(), Offset(3));
+    assert_eq!(home.disk.calls(), calls, "a log that was only read");
+    assert_eq!(read_all(&home.log(), 0), [0]);
+}

@@ -1,18 +1,18 @@
 //! The groups of one partition of `__consumer_offsets`.
 
+mod offsets;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use metadata::Image;
 use wire::ErrorCode;
-use wire::messages::delete_groups_response::DeletableGroupResult;
 use wire::messages::join_group_request::JoinGroupRequest;
 use wire::messages::leave_group_request::LeaveGroupRequest;
-use wire::messages::offset_commit_request::OffsetCommitRequest;
 
 use crate::group::leave::{leaving, left};
-use crate::group::{Env, Group, Joining, State, Waiter};
-use crate::message::{commit_error, heartbeat};
-use crate::offsets::{Commit, Offsets, fetch};
+use crate::group::{Env, Group, Joining, Waiter};
+use crate::message::heartbeat;
+use crate::offsets::{Offsets, fetch};
 use crate::records::Parsed;
 use crate::{Config, Decision, Error, Record, Reply, Request, Response, Token};
 
@@ -206,18 +206,6 @@ impl Shard {
         out.replies
     }
 
-    /// Decides to forget what was committed for topics that are gone: a topic of the same name
-    /// made later begins without offsets.
-    pub fn forget_topics(&self, names: &BTreeSet<String>) -> Decision {
-        let mut out = Decision::default();
-        for (group, offsets) in &self.offsets {
-            for (topic, partition) in offsets.keys().filter(|(topic, _)| names.contains(topic)) {
-                out.record(Record::offset(group, topic, *partition, None));
-            }
-        }
-        out
-    }
-
     pub(crate) fn group(&self, id: &str) -> Option<&Group> {
         self.groups.get(id)
     }
@@ -299,76 +287,6 @@ impl Shard {
             .with_group(ctx, out, &request.group_id, |group, env| group.leave(env, &members))
             .unwrap_or_else(|| vec![ErrorCode::UnknownMemberId; members.len()]);
         out.reply(token, Response::Leave(left(members, &codes, ctx.version)));
-    }
-
-    fn commit(
-        &mut self,
-        ctx: &Context<'_>,
-        token: Token,
-        request: &OffsetCommitRequest,
-        out: &mut Decision,
-    ) {
-        let response = match self.check_commit(ctx.now_ms, request) {
-            Ok(()) => {
-                let commit = Commit {
-                    image: ctx.image,
-                    config: &self.config,
-                    version: ctx.version,
-                    now_ms: ctx.now_ms,
-                };
-                commit.decide(request, out)
-            }
-            Err(code) => commit_error(request, code),
-        };
-        out.reply(token, Response::OffsetCommit(response));
-    }
-
-    /// Whether who commits may commit: a member of the generation, or anyone who names no
-    /// generation as long as the group has no members.
-    fn check_commit(
-        &mut self,
-        now_ms: i64,
-        request: &OffsetCommitRequest,
-    ) -> Result<(), ErrorCode> {
-        let generation = request.generation_id_or_member_epoch;
-        let Some(group) = self.groups.get_mut(&request.group_id) else {
-            return if generation < 0 { Ok(()) } else { Err(ErrorCode::IllegalGeneration) };
-        };
-        if generation < 0 && group.state == State::Empty {
-            return Ok(());
-        }
-        let instance = request.group_instance_id.as_deref();
-        if generation < 0 && request.member_id.is_empty() && instance.is_none() {
-            return Err(ErrorCode::UnknownMemberId);
-        }
-        group.check_member(&request.member_id, instance, generation)?;
-        if let Some(member) = group.members.get_mut(&request.member_id) {
-            member.heard(now_ms);
-        }
-        match group.state {
-            State::Completing => Err(ErrorCode::RebalanceInProgress),
-            _ => Ok(()),
-        }
-    }
-
-    fn delete(&mut self, token: Token, id: &str, out: &mut Decision) {
-        let code = match self.groups.get(id) {
-            Some(group) if group.state != State::Empty => ErrorCode::NonEmptyGroup,
-            None if !self.offsets.contains_key(id) => ErrorCode::GroupIdNotFound,
-            _ => {
-                for (topic, partition) in self.offsets.get(id).into_iter().flat_map(|o| o.keys()) {
-                    out.record(Record::offset(id, topic, *partition, None));
-                }
-                out.record(Record::group(id, None));
-                ErrorCode::None
-            }
-        };
-        let result = DeletableGroupResult {
-            group_id: id.to_owned(),
-            error_code: code.code(),
-            ..Default::default()
-        };
-        out.reply(token, Response::DeleteGroup(result));
     }
 
     /// After a group acted: forget it if it says nothing, else see to its next deadline.

@@ -93,8 +93,9 @@ impl Delta {
 
     fn deleted(&mut self, topic: Arc<Topic>) {
         let id = topic.id;
+        let known = self.topics.get(&id);
         let was_new =
-            matches!(self.topics.get(&id), Some(TopicChange::Changed { created: true, .. }));
+            known.is_some_and(|c| matches!(c, TopicChange::Changed { created: true, .. }));
         if was_new {
             self.topics.remove(&id);
         } else {

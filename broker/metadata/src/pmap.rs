@@ -194,13 +194,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_as_a_btree_map(ops in prop::collection::vec((0u16..400, any::<Option<u8>>()), 0..900)) {
+        fn behaves_as_a_btree_map(
+            ops in prop::collection::vec((0u16..400, any::<Option<u8>>()), 0..900),
+        ) {
             let mut ours = PMap::default();
             let mut model = BTreeMap::new();
             let mut old = (ours.clone(), model.clone());
             for (i, (key, op)) in ops.into_iter().enumerate() {
                 match op {
-                    Some(value) => prop_assert_eq!(ours.insert(key, value), model.insert(key, value)),
+                    Some(value) => {
+                        prop_assert_eq!(ours.insert(key, value), model.insert(key, value));
+                    }
                     None => prop_assert_eq!(ours.remove(&key), model.remove(&key)),
                 }
                 if i % 97 == 0 {

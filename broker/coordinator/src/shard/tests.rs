@@ -16,7 +16,7 @@ use wire::messages::leave_group_request::MemberIdentity;
 use wire::messages::leave_group_response::LeaveGroupResponse;
 use wire::messages::metadata_records::{PartitionRecord, TopicRecord};
 use wire::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use wire::messages::offset_fetch_response::OffsetFetchResponseGroup;

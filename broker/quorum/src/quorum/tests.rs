@@ -5,6 +5,7 @@ use wire::records::{Batch, BatchIter};
 
 use super::*;
 use crate::Loader;
+use crate::Snapshot;
 
 const DIRECTORY: Uuid = Uuid([7; 16]);
 

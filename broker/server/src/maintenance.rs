@@ -25,6 +25,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 const METADATA_CHECK: Duration = Duration::from_secs(1);
 const NOTICE_CHECK: Duration = Duration::from_secs(1);
 
+/// Sessions of group members end and rebalances complete with this precision.
+const GROUP_TICK: Duration = Duration::from_millis(100);
+
 type Task = fn(&Node, i64);
 
 /// Runs every task until `stop`, then waits for those under way. `failed` is told why the node
@@ -64,6 +67,12 @@ pub(crate) async fn run(
             }
         }));
     }
+    let (groups, when) = (Arc::clone(&node), Arc::clone(&clock));
+    running.spawn(repeat(GROUP_TICK, stop.clone(), move || {
+        // Short and without a disk's waits: it need not leave this thread.
+        groups.tick_groups(when.now_ms());
+        std::future::ready(())
+    }));
     running.spawn(repeat(NOTICE_CHECK, stop, move || {
         say_notices(&node);
         if let Some(why) = node.failure() {

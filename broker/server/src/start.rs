@@ -92,6 +92,7 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let node = Node::open(config.node, Arc::new(OsDisk), clock.now_ms(), seed())?;
     let node = Arc::new(node);
     maintenance::say_notices(&node);
+    load_groups(&data, &node, &clock);
     let names: Vec<_> = config.listeners.into_iter().map(|listener| listener.name).collect();
     let mut stopping = None;
     let drain = config.drain_timeout;
@@ -145,6 +146,12 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
         listeners,
         admin,
     })
+}
+
+/// Reads the groups back on a thread that may block; until then they answer that they load.
+fn load_groups(data: &Runtime, node: &Arc<Node>, clock: &Arc<dyn Clock>) {
+    let (node, clock) = (Arc::clone(node), Arc::clone(clock));
+    data.spawn_blocking(move || node.load_groups(clock.now_ms()));
 }
 
 fn bind_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Error> {

@@ -29,6 +29,9 @@ pub(super) const CLUSTER: i32 = bits(&[
 pub(super) const TOPIC: i32 =
     bits(&[READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
 
+/// Everything that can be done to a group.
+pub(super) const GROUP: i32 = bits(&[READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
+
 #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, and bounded by the loop")]
 const fn bits(operations: &[u32]) -> i32 {
     let mut bits = 0;

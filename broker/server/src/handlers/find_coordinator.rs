@@ -18,22 +18,36 @@ pub(crate) fn handle(
     request: FindCoordinatorRequest,
 ) -> Answer<FindCoordinatorResponse> {
     let (version, listener) = (call.version, call.peer.listener);
+    if request.key_type != KEY_TYPE_GROUP || call.broker.node.groups_prepared() {
+        return Answer::Now(answer(&call.broker, listener, version, request));
+    }
     Answer::blocking(call, move |broker| {
-        if version >= VERSION_BATCHED {
-            let keys = request.coordinator_keys.into_iter();
-            let found = keys.map(|key| find(broker, listener, request.key_type, key));
-            return FindCoordinatorResponse { coordinators: found.collect(), ..Default::default() };
-        }
-        let found = find(broker, listener, request.key_type, request.key);
-        FindCoordinatorResponse {
-            error_code: found.error_code,
-            error_message: found.error_message,
-            node_id: found.node_id,
-            host: found.host,
-            port: found.port,
-            ..Default::default()
-        }
+        // What went wrong is said in the log, and the answer is found again below.
+        let _ = broker.node.prepare_groups(broker.now_ms());
+        answer(broker, listener, version, request)
     })
+}
+
+fn answer(
+    broker: &Broker,
+    listener: usize,
+    version: i16,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    if version >= VERSION_BATCHED {
+        let keys = request.coordinator_keys.into_iter();
+        let found = keys.map(|key| find(broker, listener, request.key_type, key));
+        return FindCoordinatorResponse { coordinators: found.collect(), ..Default::default() };
+    }
+    let found = find(broker, listener, request.key_type, request.key);
+    FindCoordinatorResponse {
+        error_code: found.error_code,
+        error_message: found.error_message,
+        node_id: found.node_id,
+        host: found.host,
+        port: found.port,
+        ..Default::default()
+    }
 }
 
 fn find(broker: &Broker, listener: usize, key_type: i8, key: String) -> Coordinator {
@@ -61,7 +75,8 @@ fn locate(
 ) -> Result<(i32, String, i32), ErrorCode> {
     match key_type {
         KEY_TYPE_GROUP if key.is_empty() => return Err(ErrorCode::InvalidGroupId),
-        KEY_TYPE_GROUP => {}
+        KEY_TYPE_GROUP if broker.node.groups_prepared() => {}
+        KEY_TYPE_GROUP => return Err(ErrorCode::CoordinatorNotAvailable),
         // Not "not available": a client would ask for ever.
         KEY_TYPE_TRANSACTION => return Err(ErrorCode::UnsupportedVersion),
         _ => return Err(ErrorCode::InvalidRequest),

@@ -1,0 +1,10 @@
+//! A whole broker in this process, on port 0 with a temporary directory, spoken to in raw frames
+//! over TCP.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod harness;
+mod hostile;
+mod produce_fetch;
+mod stop;
+mod topics;
+mod versions;

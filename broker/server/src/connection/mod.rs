@@ -29,7 +29,7 @@ use crate::serve_config::SocketConfig;
 use budget::{RequestBudget, Share};
 use deadlines::{Activity, CHECK_INTERVAL, Deadlines, Due};
 use in_flight::InFlight;
-pub(crate) use in_flight::{Close, Outcome, Parked, Response};
+pub(crate) use in_flight::{Close, Outcome, Response};
 use inbound::{FrameError, Inbound, Next};
 pub(crate) use outbound::Chunk;
 use outbound::{Flush, Outbound};
@@ -45,8 +45,6 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// Index into the configured listeners.
     pub(crate) listener: usize,
-    /// Unique in this process: tells the members of two connections apart.
-    pub(crate) connection: u64,
 }
 
 /// Turns a frame into an answer. `dispatch` is the one of the broker; tests have their own.

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use metadata::topic_name;
 use replication::purgatory::Parked;
 use replication::{Acks, Partition, Produced};
@@ -150,7 +149,7 @@ impl Appends<'_> {
         if topic_name::is_internal(partition.topic()) && !is_admin {
             return Err(ErrorCode::InvalidTopicException.into());
         }
-        let batches = data.records.unwrap_or_else(Bytes::new);
+        let batches = data.records.unwrap_or_default();
         if batches.is_empty() {
             let message = Some("a produce request must have a record batch".to_owned());
             return Err(Refused { code: ErrorCode::InvalidRecord, message });

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,9 +22,6 @@ use limits::{ConnectionLimits, Place};
 
 /// A short rest after a failed accept: out of descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Numbers connections, over all listeners.
-static CONNECTION_NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Binds one listener. Must be called on the runtime that will accept.
 pub(crate) fn bind(
@@ -132,8 +128,7 @@ impl Acceptor {
             return Ok(None);
         };
         stream.set_nodelay(true)?;
-        let connection = CONNECTION_NEXT.fetch_add(1, Ordering::Relaxed);
-        Ok(Some((stream, place, Peer { address, listener: self.index, connection })))
+        Ok(Some((stream, place, Peer { address, listener: self.index })))
     }
 
     fn spawn(

@@ -1,6 +1,12 @@
 //! A whole broker in this process, on port 0 with a temporary directory, spoken to in raw frames
 //! over TCP.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
 
 mod harness;
 mod hostile;

@@ -82,7 +82,7 @@ fn session_request(version: i16, reader: &Reader, request: FetchRequest) -> Sess
         session_id: request.session_id,
         session_epoch: request.session_epoch,
         by_topic_id,
-        from_follower: reader.from_follower(),
+        from_follower: reader.is_follower(),
         partitions,
         forgotten,
     }

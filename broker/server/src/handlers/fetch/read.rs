@@ -56,7 +56,7 @@ impl Reader {
         Self { replica, isolation, bytes_max: asked.min(call.broker.limits.fetch_bytes_max) }
     }
 
-    pub(super) fn from_follower(&self) -> bool {
+    pub(super) fn is_follower(&self) -> bool {
         self.replica >= 0
     }
 
@@ -83,7 +83,7 @@ impl Reader {
     }
 
     fn partition(&self, broker: &Broker, key: &FetchKey) -> Result<Arc<Partition>, ErrorCode> {
-        if self.from_follower() {
+        if self.is_follower() {
             return Err(NOT_A_REPLICA);
         }
         match &key.topic {

@@ -183,10 +183,17 @@ impl Node {
             random,
         };
         let decision = state.shard.handle(&context, token, request);
-        let done = state.carry_out(now_ms, &partition, decision);
+        let mut steps = vec![state.carry_out(now_ms, &partition, decision)];
+        if state.shard.next_deadline().is_some_and(|deadline| deadline <= now_ms) {
+            // A rebalance without a delay completes with the request that began it.
+            let due = state.shard.tick(now_ms);
+            steps.push(state.carry_out(now_ms, &partition, due));
+        }
         let ticket = state.waiting.contains_key(&token).then_some(GroupTicket { place, token });
         drop(state);
-        self.finish_group_step(&partition, done);
+        for done in steps {
+            self.finish_group_step(&partition, done);
+        }
         ticket
     }
 

@@ -64,7 +64,6 @@ fn join_alone(node: &Node, now_ms: i64) -> JoinGroupResponse {
     let Response::Join(first) = answer(&ask(node, now_ms, 5, &join_request(""))) else { panic!() };
     assert_eq!(first.error_code, ErrorCode::MemberIdRequired.code());
     let slot = ask(node, now_ms, 5, &join_request(&first.member_id));
-    node.tick_groups(now_ms + 1);
     let Response::Join(joined) = answer(&slot) else { panic!() };
     assert_eq!(joined.error_code, 0);
     assert_eq!(joined.leader, joined.member_id);

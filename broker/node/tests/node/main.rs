@@ -14,3 +14,5 @@ mod kafka_dump;
 mod life;
 #[cfg(test)]
 mod scale;
+#[cfg(test)]
+mod waiting;

@@ -1,7 +1,7 @@
 //! A log against a plain list of records: whatever is appended, read, rolled, cut, given up and
 //! reopened, both say the same. proptest prints the failing steps and keeps their seed.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -19,19 +19,23 @@ use crate::segments::Segments;
 
 mod append;
 mod flush;
+mod open;
 mod read;
 mod recovery;
 mod retention;
 mod roll;
+mod tail;
 mod timestamps;
 mod truncate;
 mod unsynced;
 
 pub use append::{AppendOrigin, Appended};
 pub use flush::{FlushJob, FlushOutcome, FlushScope};
+pub use open::OpenArgs;
 pub use read::LogSlice;
-pub use recovery::{CutTail, OpenArgs, RecoveryReport};
+pub use recovery::RecoveryReport;
 pub use retention::{Deletion, Retired};
+pub use tail::CutTail;
 pub use timestamps::{
     EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD, LATEST, LATEST_TIERED, MAX_TIMESTAMP,
     TimestampOffset,

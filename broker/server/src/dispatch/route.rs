@@ -36,6 +36,7 @@ pub(super) fn route(
         ApiKey::ApiVersions => serve(b, p, h, body, to::api_versions::handle),
         ApiKey::CreateTopics => serve(b, p, h, body, to::create_topics::handle),
         ApiKey::DeleteTopics => serve(b, p, h, body, to::delete_topics::handle),
+        ApiKey::DeleteRecords => serve(b, p, h, body, to::delete_records::handle),
         ApiKey::InitProducerId => serve(b, p, h, body, to::init_producer_id::handle),
         ApiKey::OffsetForLeaderEpoch => serve(b, p, h, body, to::offset_for_leader_epoch::handle),
         ApiKey::DeleteGroups => serve(b, p, h, body, to::groups::delete_groups::handle),

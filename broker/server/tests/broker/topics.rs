@@ -2,6 +2,9 @@
 
 use wire::ErrorCode;
 use wire::ids::Uuid;
+use wire::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use wire::messages::describe_cluster_request::DescribeClusterRequest;
 use wire::messages::describe_topic_partitions_request::{
@@ -9,7 +12,7 @@ use wire::messages::describe_topic_partitions_request::{
 };
 use wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 
-use crate::harness::{TestBroker, metadata_request};
+use crate::harness::{TestBroker, batch, metadata_request};
 
 #[test]
 fn a_deleted_topic_is_gone() {
@@ -80,6 +83,27 @@ fn partitions_are_described_page_by_page() {
     let answer = client.call(0, &named);
     let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
     assert_eq!(codes, [0, ErrorCode::UnknownTopicOrPartition.code()]);
+}
+
+#[test]
+fn deleted_records_are_out_of_range() {
+    let broker = TestBroker::start(&[]);
+    let mut client = broker.connect();
+    client.create_topic("t", 1);
+    for _ in 0..3 {
+        assert_eq!(client.produce("t", 0, batch(&["x"])).error_code, 0);
+    }
+    let mut delete = |offset| {
+        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
+        let topics = vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }];
+        let answer = client.call(2, &DeleteRecordsRequest { topics, timeout_ms: 1000 });
+        let partition = &answer.topics[0].partitions[0];
+        (partition.error_code, partition.low_watermark)
+    };
+    assert_eq!(delete(2), (0, 2));
+    assert_eq!(delete(1), (0, 2));
+    assert_eq!(delete(4), (ErrorCode::OffsetOutOfRange.code(), -1));
+    assert_eq!(delete(-1), (0, 3));
 }
 
 #[test]

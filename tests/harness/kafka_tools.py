@@ -7,10 +7,9 @@ import tempfile
 from . import procs, tools
 
 HERE = pathlib.Path(__file__).resolve().parent
-JVM = [
-    "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m",
-    f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",
-]
+JVM = ["java", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m",
+       f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"]
+QUICK_START = ["-XX:TieredStopAtLevel=1"]
 NAMES = {
     "topics": "org.apache.kafka.tools.TopicCommand",
     "producer": "org.apache.kafka.tools.ConsoleProducer",
@@ -54,7 +53,9 @@ class Result:
 class KafkaTools:
     """One virtual machine that runs one tool at a time; two of them run two at a time."""
 
-    def __init__(self):
+    def __init__(self, pin=None, quick_start=True):
+        self.command = ["taskset", "-c", str(pin)] if pin is not None else []
+        self.command += JVM + (QUICK_START if quick_start else [])
         self.scratch = tempfile.TemporaryDirectory(prefix="tidelog-tools-")
         self.count = 0
         self.child = None
@@ -64,7 +65,7 @@ class KafkaTools:
         if self.child is None:
             path = tools.java(HERE / "ToolServer.java")
             self.child = procs.spawn(
-                [*JVM, "-cp", path, "ToolServer"], stdin=-1, stdout=-1, text=True)
+                [*self.command, "-cp", path, "ToolServer"], stdin=-1, stdout=-1, text=True)
 
     def begin(self, name, *arguments, stdin="/dev/null"):
         """Starts a tool; `finish` waits for it."""

@@ -4,6 +4,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use metadata::control::{Context, Decision};
 use metadata::{Delta, Image, MetadataRecord};
+use storage::directory::LogDirs;
 
 use crate::error::Error;
 use crate::metadata_log::MetadataLog;
@@ -81,8 +82,9 @@ impl Node {
         self.heal(now_ms, &mut controller)?;
         let image = self.image.load_full();
         let done = controller.log.tick(now_ms, &image);
-        if done.is_err() {
+        if let Err(error) = &done {
             controller.broken = Some(Vec::new());
+            self.metadata_failed(error);
         }
         done
     }
@@ -99,11 +101,23 @@ impl Node {
             && !matches!(error, Error::Replay(_) | Error::ProposalRefused(_))
         {
             controller.broken = Some(records.to_vec());
-            self.notices.push(Notice::ControllerStopped { why: error.to_string() });
+            self.metadata_failed(error);
         }
         let (next, delta) = committed?;
         self.publish(now_ms, controller, next, &delta);
         Ok(())
+    }
+
+    /// The metadata log was refused by its disk: unless that heals, its directory goes offline
+    /// like any other.
+    fn metadata_failed(&self, error: &Error) {
+        self.notices.push(Notice::ControllerStopped { why: error.to_string() });
+        let Some(disk_error) = error.disk_error() else { return };
+        let all = self.dirs.dirs().iter().chain(self.metadata_dirs.iter().flat_map(LogDirs::dirs));
+        for dir in all.filter(|dir| disk_error.path.starts_with(dir.path())) {
+            dir.note_failure(disk_error);
+        }
+        self.follow_offline_dirs();
     }
 
     fn publish(&self, now_ms: i64, controller: &mut Controller, next: Image, delta: &Delta) {

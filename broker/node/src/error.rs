@@ -35,9 +35,6 @@ pub enum Error {
     /// The quorum did not take the records.
     #[error(transparent)]
     ProposalRefused(quorum::Refusal),
-    /// The disk refused what the quorum asked for.
-    #[error("metadata log: {0}")]
-    MetadataDisk(String),
     /// The quorum stopped by itself.
     #[error("metadata log: {0}")]
     QuorumStopped(String),
@@ -62,4 +59,19 @@ pub enum Error {
     /// the process starts again.
     #[error("the controller has stopped after an earlier failure")]
     ControllerStopped,
+}
+
+impl Error {
+    /// The failed disk call beneath, if that is what it was. Unless it heals, the directory has to
+    /// go offline.
+    #[must_use]
+    pub fn disk_error(&self) -> Option<&DiskError> {
+        match self {
+            Self::Disk(error)
+            | Self::Log(LogError::Disk(error))
+            | Self::MetadataAppend(AppendError::Disk(error) | AppendError::DiskFull(error))
+            | Self::MetadataRead(ReadError::Disk(error)) => Some(error),
+            _ => None,
+        }
+    }
 }

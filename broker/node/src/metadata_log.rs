@@ -113,7 +113,7 @@ impl MetadataLog {
         let encoded: Result<Vec<Bytes>, _> = records.iter().map(metadata_frame::encode).collect();
         self.next_token += 1;
         let proposal = Event::Propose { token: self.next_token, records: encoded? };
-        let progress = self.drive(now_ms, proposal, &next);
+        let mut progress = self.drive(now_ms, proposal, &next);
         if let Some(why) = progress.refused {
             return Err(Error::ProposalRefused(why));
         }
@@ -148,7 +148,7 @@ impl MetadataLog {
     }
 
     fn start(&mut self, now_ms: i64, image: &Image) -> Result<(), Error> {
-        let progress = self.drive(now_ms, Event::Start, image);
+        let mut progress = self.drive(now_ms, Event::Start, image);
         progress.check()?;
         match progress.committed_upto {
             Some(committed) if committed == self.quorum.log_end() => Ok(()),
@@ -246,10 +246,11 @@ impl MetadataLog {
 }
 
 impl Progress {
-    fn check(&self) -> Result<(), Error> {
-        match (&self.error, &self.fatal) {
-            (Some(error), _) => Err(Error::MetadataDisk(error.to_string())),
-            (None, Some(why)) => Err(Error::QuorumStopped(why.clone())),
+    /// What went wrong, if anything did.
+    fn check(&mut self) -> Result<(), Error> {
+        match (self.error.take(), self.fatal.take()) {
+            (Some(error), _) => Err(error),
+            (None, Some(why)) => Err(Error::QuorumStopped(why)),
             (None, None) => Ok(()),
         }
     }

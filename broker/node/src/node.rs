@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use metadata::Image;
 use replication::Partition;
 use replication::fetch_session::SessionCache;
-use storage::directory::LogDirs;
+use storage::directory::{LogDir, LogDirs};
 use storage::disk::Disk;
 use storage::log::Deletion;
 use wire::ErrorCode;
@@ -38,6 +38,8 @@ pub struct Node {
     pub(crate) dirs: LogDirs,
     /// Holds the lock on `metadata.log.dir` when that is not one of `log.dirs`.
     pub(crate) metadata_dirs: Option<LogDirs>,
+    /// The directory that holds the metadata log.
+    pub(crate) metadata_dir: Arc<LogDir>,
     /// Directories whose failure has been acted on.
     pub(crate) offline_dirs: Mutex<BTreeSet<PathBuf>>,
     /// Partitions whose logs could not be made yet.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use metadata::Image;
 use metadata::control::{Decision, brokers, features};
 use replication::fetch_session::SessionCache;
-use storage::directory::{LoadArgs, Loaded, LogDirs, Placement, TopicPartition};
+use storage::directory::{LoadArgs, Loaded, LogDir, LogDirs, Placement, TopicPartition};
 use storage::disk::Disk;
 use storage::log::Log;
 use wire::ids::{PartitionIndex, TopicId, Uuid};
@@ -30,7 +30,7 @@ struct Disks {
     /// Holds the lock on `metadata.log.dir` when that is not one of `log.dirs`.
     metadata_dirs: Option<LogDirs>,
     cluster_id: String,
-    metadata_dir: PathBuf,
+    metadata_dir: Arc<LogDir>,
     metadata_dir_id: Uuid,
 }
 
@@ -53,7 +53,7 @@ impl Node {
         quorum.snapshot_bytes = config.metadata_snapshot_bytes;
         quorum.snapshot_interval_ms = config.metadata_snapshot_interval_ms;
         let (log, mut image, report) =
-            MetadataLog::open(Arc::clone(&disk), &disks.metadata_dir, quorum, now_ms)?;
+            MetadataLog::open(Arc::clone(&disk), disks.metadata_dir.path(), quorum, now_ms)?;
         if !report.cut.is_empty()
             && let Some(partition) = TopicPartition::new("__cluster_metadata", PartitionIndex(0))
         {
@@ -75,6 +75,7 @@ impl Node {
             groups,
             dirs: disks.dirs,
             metadata_dirs: disks.metadata_dirs,
+            metadata_dir: disks.metadata_dir,
             disk,
             offline_dirs: Mutex::default(),
             missing: Mutex::default(),
@@ -171,11 +172,10 @@ fn open_dirs(
         metadata_dirs.format(&cluster_id, &mut || random.u128())?;
     }
     let holder = metadata_dirs.as_ref().unwrap_or(&dirs);
-    let dir = holder.dirs().iter().find(|dir| dir.path() == metadata_dir);
-    let metadata_dir_id = dir
-        .filter(|dir| !dir.is_offline())
-        .and_then(|dir| dir.id())
-        .ok_or_else(|| Error::MetadataDirOffline(metadata_dir.join(DIRECTORY)))?;
+    let dir = holder.dirs().iter().find(|dir| dir.path() == metadata_dir).cloned();
+    let with_id = dir.filter(|dir| !dir.is_offline()).and_then(|dir| Some((dir.id()?, dir)));
+    let (metadata_dir_id, metadata_dir) =
+        with_id.ok_or_else(|| Error::MetadataDirOffline(metadata_dir.join(DIRECTORY)))?;
     Ok(Disks { dirs, metadata_dirs, cluster_id, metadata_dir, metadata_dir_id })
 }
 

@@ -73,10 +73,12 @@ impl Node {
         self.notices.take()
     }
 
-    /// Why the node cannot go on, if it cannot: every log directory is offline.
+    /// Why the node cannot go on, if it cannot: every log directory is offline, or the one of the
+    /// metadata log.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.dirs.all_offline().map(|error| error.to_string())
+        let metadata = self.metadata_dir.offline_reason().cloned();
+        metadata.or_else(|| self.dirs.all_offline()).map(|error| error.to_string())
     }
 
     /// A clean stop: flushes and closes every log, writes the checkpoints and the markers. No

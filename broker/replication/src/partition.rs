@@ -1,8 +1,9 @@
 //! One partition on this broker: its identity, its lock, who waits for it, and its state.
 //!
 //! The lock is short and the partition's own: under it a batch is checked, given its offsets and
-//! copied to the page cache, or a read is looked up. fsync runs outside of it ([`Partition::flush`]),
-//! wake-ups happen after it is released, and it is never held while another lock is taken.
+//! copied to the page cache, or a read is looked up. fsync runs outside of it
+//! ([`Partition::flush`]), wake-ups happen after it is released, and it is never held while another
+//! lock is taken.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

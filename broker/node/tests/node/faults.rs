@@ -74,17 +74,19 @@ fn a_failed_fsync_takes_the_directory_offline_and_nothing_more_is_acknowledged()
 }
 
 #[test]
-fn a_failed_fsync_of_the_metadata_log_stops_the_controller() {
+fn a_failed_fsync_of_the_metadata_log_takes_its_directory_offline() {
     let (sim, disk) = sim(3);
-    let node = open(&disk);
-    create(&node, "letters", 1);
+    let node = open_with(config(&["/data", "/more"]), &disk, NOW);
+    create(&node, "letters", 2);
     sim.inject(Fault::always(Operation::Sync, "__cluster_metadata-0"));
     assert_eq!(create_code(&node, "more", 1, &[]), ErrorCode::KafkaStorageError);
     sim.clear_faults();
     assert_eq!(create_code(&node, "more", 1, &[]), ErrorCode::KafkaStorageError);
     assert_eq!(node.image().topics.len(), 1);
-    // Clients go on reading and writing what is there.
-    append(&partition(&node, "letters", 0), &["a"]).unwrap();
+    // What is on the other directory is served until the process stops.
+    let served = [0, 1].map(|index| append(&partition(&node, "letters", index), &["a"]).is_ok());
+    assert_eq!(served.iter().filter(|served| **served).count(), 1);
+    assert!(node.failure().is_some(), "the node cannot go on without its metadata log");
 }
 
 #[test]

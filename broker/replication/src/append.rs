@@ -84,7 +84,7 @@ impl Partition {
     ) -> Result<Produced, Error> {
         self.check_serving()?;
         let bytes = i64::try_from(batches.len()).unwrap_or(i64::MAX);
-        let (appended, moved) = {
+        let (appended, must_flush, moved) = {
             let mut leader = self.lock_to_change()?;
             leader.check_epoch(current_leader_epoch)?;
             if acks == Acks::All {
@@ -95,7 +95,9 @@ impl Partition {
             if !appended.duplicate {
                 leader.appended(bytes, appended.flush_due);
             }
-            (appended, leader.advance(self.high_watermark()))
+            // A duplicate may come while the flush of the first time is still under way.
+            let awaits = appended.duplicate && leader.awaits_flush();
+            (appended, appended.flush_due || awaits, leader.advance(self.high_watermark()))
         };
         self.publish(moved);
         let produced = Produced {
@@ -104,7 +106,7 @@ impl Partition {
             log_append_time_ms: appended.log_append_time_ms,
             log_start_offset: appended.log_start_offset,
             duplicate: appended.duplicate,
-            must_flush: appended.flush_due,
+            must_flush,
             committed: false,
         };
         let committed = self.high_watermark() >= produced.required();

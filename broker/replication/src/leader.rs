@@ -114,6 +114,11 @@ impl Leader {
         }
     }
 
+    /// Whether something appended must not be acknowledged before a flush.
+    pub(crate) fn awaits_flush(&self) -> bool {
+        self.flush_pending.is_some()
+    }
+
     /// Everything below is known to be on the disk.
     pub(crate) fn durable_upto(&self) -> Offset {
         self.durable_upto
@@ -121,7 +126,7 @@ impl Leader {
 
     /// Moves the high watermark from `current` as far as it may go.
     pub(crate) fn advance(&mut self, current: Offset) -> Option<Advance> {
-        if self.flush_pending.is_some() {
+        if self.awaits_flush() {
             return None;
         }
         let end = self.log.end_offset();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::common::{
-    NOW, append, config, create, create_code, open, open_with, partition, read_request, values,
+    NOW, append, append_as, config, create, create_code, open, open_with, partition, read_request,
+    values,
 };
 use storage::disk::sim::{Fault, SimDisk};
 use storage::disk::{Disk, Operation};
@@ -114,4 +115,18 @@ fn an_append_that_crosses_flush_messages_is_not_committed_before_its_flush() {
     assert_eq!(failed.code(), ErrorCode::KafkaStorageError);
     assert!(letters.produce_status(fourth.required()).is_err());
     assert!(node.failure().is_some(), "the only directory is offline");
+}
+
+#[test]
+fn a_duplicate_is_not_acknowledged_before_the_flush_of_the_first_time() {
+    let (_, disk) = sim(5);
+    let node = open(&disk);
+    assert_eq!(create_code(&node, "letters", 1, &[("flush.messages", "1")]), ErrorCode::None);
+    let letters = partition(&node, "letters", 0);
+    assert!(append_as(&letters, (9, 0, 0), &["a"]).unwrap().must_flush);
+    let again = append_as(&letters, (9, 0, 0), &["a"]).unwrap();
+    assert!(again.duplicate && again.must_flush && !again.committed);
+    letters.flush(again.required()).unwrap();
+    let third = append_as(&letters, (9, 0, 0), &["a"]).unwrap();
+    assert!(third.duplicate && !third.must_flush && third.committed);
 }

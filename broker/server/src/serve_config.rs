@@ -1,7 +1,7 @@
 //! What the server needs to know to start: typed, parsed once by `config` (or filled by a test),
 //! never re-read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use node::NodeConfig;
@@ -61,6 +61,8 @@ pub struct SocketConfig {
     /// `max.connections.per.ip`. Kafka has no limit; here 1,000, so that one address cannot take
     /// them all.
     pub connections_per_ip_max: usize,
+    /// `max.connections.per.ip.overrides`
+    pub connections_per_ip_overrides: Vec<(IpAddr, usize)>,
     /// `connections.max.idle.ms`
     pub idle_max: Duration,
     /// Memory for requests being received, all connections together; `None` = min(25 % of the
@@ -83,6 +85,7 @@ impl Default for SocketConfig {
             listen_backlog: 50,
             connections_max: usize::MAX,
             connections_per_ip_max: 1_000,
+            connections_per_ip_overrides: Vec::new(),
             idle_max: Duration::from_secs(600),
             request_memory_bytes: None,
             in_flight_max: 64,

@@ -67,7 +67,7 @@ impl BoundSockets {
         let (stop, stopped) = watch::channel(false);
         let descriptors = limits::raise_descriptor_limit();
         let total = limits::connections_max(sockets.connections_max, descriptors);
-        let places = Arc::new(ConnectionLimits::new(total, sockets.connections_per_ip_max));
+        let places = Arc::new(ConnectionLimits::new(total, sockets));
         let memory = sockets.request_memory_bytes.unwrap_or_else(limits::request_memory_bytes);
         let shared = Arc::new(Shared {
             config: sockets.clone(),

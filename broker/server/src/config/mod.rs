@@ -31,7 +31,7 @@ use std::time::Duration;
 use node::{Endpoint, LogLimits, NodeConfig};
 use wire::ids::BrokerId;
 
-use crate::serve_config::{RequestLimits, ServeConfig};
+use crate::serve_config::{RequestLimits, ServeConfig, SocketConfig};
 
 /// A configuration that was read and found right.
 #[derive(Debug, Clone)]
@@ -61,7 +61,10 @@ impl Settings {
     pub fn serve_config(&self) -> ServeConfig {
         ServeConfig {
             listeners: self.listeners.clone(),
-            sockets: self.sockets.clone(),
+            sockets: SocketConfig {
+                connections_per_ip_overrides: self.connections_per_ip_overrides.clone(),
+                ..self.sockets.clone()
+            },
             requests: RequestLimits {
                 fetch_bytes_max: self.fetch.bytes_max,
                 described_partitions_max: self.topics.described_partitions_max,

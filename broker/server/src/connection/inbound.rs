@@ -50,11 +50,19 @@ pub(crate) struct Inbound {
     /// What the buffer holds of the budget, for its part beyond `BUFFER_BYTES_START`.
     shares: Vec<Share>,
     shared_bytes: usize,
+    /// The buffer's size while no part of it is in a request's hands.
+    whole_bytes: usize,
 }
 
 impl Inbound {
     pub(crate) fn new(request_bytes_max: usize) -> Self {
-        Self { buffer: BytesMut::new(), request_bytes_max, shares: Vec::new(), shared_bytes: 0 }
+        Self {
+            buffer: BytesMut::new(),
+            request_bytes_max,
+            shares: Vec::new(),
+            shared_bytes: 0,
+            whole_bytes: 0,
+        }
     }
 
     /// Whether a request has begun to arrive.
@@ -84,6 +92,10 @@ impl Inbound {
     /// Room to read into without exceeding what the bytes so far justify.
     fn room_for(&mut self, whole: usize) -> Next {
         let filled = self.buffer.len();
+        if filled == 0 {
+            // Without bytes to move, the space of frames already handled comes back for nothing.
+            let _ = self.buffer.try_reclaim(self.whole_bytes);
+        }
         // Reclaims the space of frames already handled; copies only what is left of the next one.
         if self.buffer.capacity() == filled && self.buffer.try_reclaim(1) {
             return Next::Read;
@@ -123,6 +135,7 @@ impl Inbound {
             self.shares.push(share);
         }
         self.buffer.reserve(bytes.saturating_sub(self.buffer.len()));
+        self.whole_bytes = self.buffer.capacity();
     }
 
     /// Reads what the socket has, up to the room in the buffer. 0 = the peer has closed its side.
@@ -160,6 +173,7 @@ impl Inbound {
             self.buffer = BytesMut::new();
             self.shares = Vec::new();
             self.shared_bytes = 0;
+            self.whole_bytes = 0;
         }
     }
 

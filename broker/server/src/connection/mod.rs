@@ -149,11 +149,8 @@ impl Connection {
         loop {
             let want = self.begin_requests();
             let flush = self.flush()?;
-            if matches!(flush, Flush::Yield) {
-                tokio::task::yield_now().await;
-                continue;
-            }
-            if matches!((&want, flush), (Want::Turn, Flush::Done)) {
+            let held_by_answers = matches!(want, Want::Turn | Want::Pause) && !self.must_pause();
+            if flush == Flush::Yield || (flush == Flush::Done && held_by_answers) {
                 tokio::task::yield_now().await;
                 continue;
             }

@@ -1,7 +1,8 @@
 //! Tests of the connection on real sockets, with a handler of their own.
 //!
 //! A frame is one letter and an argument: `e` echoes, `p<n>` parks until the test releases slot n,
-//! `s<n>` the same but serial, `f` answers with a file, `x` closes, `!` panics.
+//! `s<n>` the same but serial, `f` answers with a file, `m` in many
+//! pieces, `x` closes, `!` panics.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -61,6 +62,11 @@ impl FrameHandler for Script {
                     Chunk::File { file: Arc::clone(&file), position: 0, len: 1000 },
                     Chunk::File { file, position: 1000, len: len - 1000 },
                 ])
+            }
+            Some(b'm') => {
+                let mut response = framed(&[b'm'; 200]);
+                let Some(Chunk::Bytes(bytes)) = response.pop() else { unreachable!() };
+                Outcome::Reply((0..204).map(|at| Chunk::Bytes(bytes.slice(at..=at))).collect())
             }
             Some(b'!') => panic!("the handler fails on purpose"),
             _ => Outcome::Close(Close::BadRequest("not a script".to_owned())),
@@ -192,6 +198,19 @@ fn requests_in_flight_are_bounded() {
     for expected in [&b"pA"[..], b"pB", b"e1"] {
         assert_eq!(receive(&mut client), expected);
     }
+}
+
+#[test]
+fn a_pause_ends_with_what_caused_it() {
+    let bench = Bench::start(SocketConfig::default());
+    let mut client = bench.connect();
+    let began = Instant::now();
+    // Each answer has so many pieces that the next request waits until they are sent.
+    send(&mut client, &[&b"m"[..]; 6]);
+    for _ in 0..6 {
+        assert_eq!(receive(&mut client), [b'm'; 200]);
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::serve_config::SocketConfig;
+
 /// Counts the connections of all listeners.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimits {
     total: Arc<Semaphore>,
     per_address_max: usize,
+    overrides: HashMap<IpAddr, usize>,
     per_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -23,10 +26,12 @@ pub(crate) struct Place {
 }
 
 impl ConnectionLimits {
-    pub(crate) fn new(total_max: usize, per_address_max: usize) -> Self {
+    pub(crate) fn new(total_max: usize, config: &SocketConfig) -> Self {
+        let overrides = config.connections_per_ip_overrides.iter();
         Self {
             total: Arc::new(Semaphore::new(total_max.min(Semaphore::MAX_PERMITS))),
-            per_address_max,
+            per_address_max: config.connections_per_ip_max,
+            overrides: overrides.map(|(ip, max)| (ip.to_canonical(), *max)).collect(),
             per_address: Mutex::new(HashMap::new()),
         }
     }
@@ -46,7 +51,8 @@ impl ConnectionLimits {
         let address = address.to_canonical();
         let mut per_address = self.per_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = per_address.entry(address).or_default();
-        if *count >= self.per_address_max {
+        let most = self.overrides.get(&address).unwrap_or(&self.per_address_max);
+        if *count >= *most {
             if *count == 0 {
                 per_address.remove(&address);
             }
@@ -76,7 +82,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_gets_its_share_and_no_more() {
-        let limits = Arc::new(ConnectionLimits::new(10, 2));
+        let config = SocketConfig {
+            connections_per_ip_max: 2,
+            connections_per_ip_overrides: vec![("127.0.0.3".parse().unwrap(), 0)],
+            ..SocketConfig::default()
+        };
+        let limits = Arc::new(ConnectionLimits::new(10, &config));
+        let room = limits.wait_for_room().await.unwrap();
+        assert!(limits.take(room, "127.0.0.3".parse().unwrap()).is_none());
         let here: IpAddr = "127.0.0.1".parse().unwrap();
         // The same address, as a dual-stack socket reports it.
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();

@@ -44,16 +44,14 @@ impl Client {
         deadline: Instant,
     ) -> Result<BTreeMap<i32, Option<i64>>, Error> {
         let what = format!("offsets of {topic}");
-        let result = self
-            .retry(&what, deadline, async || {
-                let tried = self.list_offsets_once(topic, partitions, spec, deadline).await;
-                if tried.as_ref().is_err_and(Error::is_retriable) {
-                    self.forget(topic);
-                }
-                tried
-            })
-            .await;
-        result
+        self.retry(&what, deadline, async || {
+            let tried = self.list_offsets_once(topic, partitions, spec, deadline).await;
+            if tried.as_ref().is_err_and(Error::is_retriable) {
+                self.forget(topic);
+            }
+            tried
+        })
+        .await
     }
 
     async fn list_offsets_once(

@@ -80,6 +80,9 @@ impl Start {
     }
 }
 
+/// Partitions with their next offsets.
+type Printed = Vec<((Arc<str>, i32), i64)>;
+
 /// What is left to do, and how to print it.
 struct Printer {
     format: Format,
@@ -320,7 +323,7 @@ impl Printer {
     }
 
     /// Prints what was fetched; gives the next offset of each partition that was printed from.
-    fn print(&mut self, fetched: &[Fetched]) -> Result<Vec<((Arc<str>, i32), i64)>, Failure> {
+    fn print(&mut self, fetched: &[Fetched]) -> Result<Printed, Failure> {
         let mut next = Vec::new();
         for one in fetched {
             let place = (Arc::clone(&one.topic), one.partition);

@@ -14,6 +14,9 @@ use tokio::time::Instant;
 use wire::compression::Codec;
 use wire::records::{BatchBuilder, BatchOptions, NO_SEQUENCE, add_sequence};
 
+#[cfg(test)]
+mod tests;
+
 use super::{Outcome, Record};
 use crate::error::Error;
 
@@ -250,6 +253,10 @@ impl Queues {
                 self.unfinished -= 1;
                 self.delivered += u64::try_from(batch.records).unwrap_or_default();
                 batch.outcome.send_replace(Some(Ok(offset)));
+            }
+            // Nothing may follow a hole in the sequence, so there is no other try.
+            Answer::Again(error) | Answer::OutOfOrder(error) if self.ended.is_some() => {
+                self.give_up(batch, error);
             }
             Answer::OutOfOrder(error) if first => self.give_up(batch, error),
             Answer::Lost(error) => self.give_up(batch, error),

@@ -6,6 +6,7 @@ mod consume;
 mod failure;
 mod format;
 mod produce;
+mod start;
 #[cfg(test)]
 mod tests;
 mod topic;

@@ -61,3 +61,41 @@ fn the_topic_keys_of_the_table_are_those_of_metadata() {
         }
     }
 }
+
+/// The table of keys in broker/docs/configuration.md.
+fn documented() -> String {
+    let mut text = String::from("\n| key | type | default | topic key | what it does |\n");
+    text.push_str("|---|---|---|---|---|\n");
+    let mut applied: Vec<_> = registry::all().filter(|def| def.role == Role::Applied).collect();
+    applied.sort_by_key(|def| (def.name.starts_with("tidelog."), def.name));
+    for def in applied {
+        let shown = |text: Option<&str>| {
+            text.filter(|text| !text.is_empty()).map(|text| format!("`{text}`")).unwrap_or_default()
+        };
+        let kind = format!("{:?}", def.kind).to_lowercase();
+        let (default, topic) = (shown(def.default), shown(def.topic));
+        text.push_str(&format!(
+            "| `{}` | {kind} | {default} | {topic} | {} |\n",
+            def.name,
+            def.doc.replace('|', "\\|")
+        ));
+    }
+    text
+}
+
+#[test]
+fn the_documentation_holds_the_same_table() {
+    const MARKS: (&str, &str) = ("<!-- keys: begin -->\n", "<!-- keys: end -->");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (head, rest) = text.split_once(MARKS.0).unwrap();
+    let (table, tail) = rest.split_once(MARKS.1).unwrap();
+    let expected = documented() + "\n";
+    // To renew it: TIDELOG_RENEW_DOCS=1 cargo test -p tidelog-server documentation
+    if std::env::var_os("TIDELOG_RENEW_DOCS").is_some() {
+        let renewed = [head, MARKS.0, &expected, MARKS.1, tail].concat();
+        std::fs::write(path, renewed).unwrap();
+        return;
+    }
+    assert!(table == expected, "{path} is stale: TIDELOG_RENEW_DOCS=1 renews it");
+}

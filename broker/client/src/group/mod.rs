@@ -1,14 +1,16 @@
 //! A member of a classic consumer group: joins, is given partitions, keeps its place, commits.
 
+mod calls;
+mod protocol;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use tokio::time::Instant;
+use wire::ErrorCode;
 use wire::messages::consumer_protocol_assignment::{ConsumerProtocolAssignment, TopicPartition};
 use wire::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
-use wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use wire::messages::heartbeat_request::HeartbeatRequest;
 use wire::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use wire::messages::join_group_response::JoinGroupResponse;
@@ -16,23 +18,17 @@ use wire::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
 use wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use wire::messages::offset_fetch_request::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-};
+use wire::messages::offset_fetch_request::OffsetFetchRequest;
 use wire::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
-use wire::{ErrorCode, Message, Request};
 
 use crate::client::Client;
 use crate::connection::{Connection, deadline_in};
 use crate::error::Error;
+use calls::{find_coordinator, malformed, offset_fetch, up_to};
+use protocol::{range, read_assignment, read_subscription, versioned};
 
-/// The version of the consumer protocol that is written inside join and sync.
-const PROTOCOL_VERSION: i16 = 0;
 /// The strategy by which partitions are shared out.
 const STRATEGY: &str = "range";
-/// The first versions that ask for, or about, several groups at once.
-const COORDINATORS_LIST: i16 = 4;
-const GROUPS_LIST: i16 = 8;
 /// From these versions on, topics are named by id; names are enough here.
 const COMMIT_BY_NAME: i16 = 9;
 const FETCH_BY_NAME: i16 = 9;
@@ -419,158 +415,5 @@ impl Member {
             .await?;
         self.coordinator = Some(id);
         self.client.broker(id, deadline).await
-    }
-}
-
-async fn find_coordinator(
-    client: &Client,
-    group: &str,
-    about: &str,
-    deadline: Instant,
-) -> Result<i32, Error> {
-    let connection = client.any(deadline).await?;
-    let version = connection.version::<FindCoordinatorRequest>()?;
-    let mut request = FindCoordinatorRequest::default();
-    if version >= COORDINATORS_LIST {
-        request.coordinator_keys = vec![group.to_owned()];
-    } else {
-        request.key = group.to_owned();
-    }
-    let pending = connection.start_at(&request, version).await?;
-    let response = pending.wait(client.request_deadline(deadline)).await?;
-    if version < COORDINATORS_LIST {
-        Error::check(response.error_code, response.error_message.as_deref(), about)?;
-        return Ok(response.node_id);
-    }
-    let found = response.coordinators.into_iter().next();
-    let found = found.ok_or_else(|| Error::Missing { about: about.to_owned() })?;
-    Error::check(found.error_code, found.error_message.as_deref(), about)?;
-    Ok(found.node_id)
-}
-
-fn offset_fetch(
-    group: &str,
-    partitions: &BTreeMap<String, Vec<i32>>,
-    version: i16,
-) -> OffsetFetchRequest {
-    if version >= GROUPS_LIST {
-        let topics = partitions.iter().map(|(name, indexes)| OffsetFetchRequestTopics {
-            name: name.clone(),
-            partition_indexes: indexes.clone(),
-            ..OffsetFetchRequestTopics::default()
-        });
-        let group = OffsetFetchRequestGroup {
-            group_id: group.to_owned(),
-            topics: Some(topics.collect()),
-            ..OffsetFetchRequestGroup::default()
-        };
-        return OffsetFetchRequest { groups: vec![group], ..OffsetFetchRequest::default() };
-    }
-    let topics = partitions.iter().map(|(name, indexes)| OffsetFetchRequestTopic {
-        name: name.clone(),
-        partition_indexes: indexes.clone(),
-    });
-    OffsetFetchRequest {
-        group_id: group.to_owned(),
-        topics: Some(topics.collect()),
-        ..OffsetFetchRequest::default()
-    }
-}
-
-fn up_to<M: Request>(connection: &Connection, most: i16) -> Result<i16, Error> {
-    connection
-        .versions()
-        .highest_up_to::<M>(most)
-        .ok_or_else(|| Error::Unsupported { address: connection.address().to_owned(), api: M::KEY })
-}
-
-fn malformed<M: Request>(connection: &Connection, source: wire::codec::DecodeError) -> Error {
-    Error::Malformed { address: connection.address().to_owned(), api: M::KEY, source }
-}
-
-/// A message of the consumer protocol, its version before it.
-fn versioned<M: Message<Range = wire::NoRange>>(message: &M) -> Result<Bytes, Error> {
-    let body = wire::message::to_bytes(message, PROTOCOL_VERSION)?;
-    Ok([&PROTOCOL_VERSION.to_be_bytes()[..], &body].concat().into())
-}
-
-fn read_versioned<M: Message>(mut bytes: Bytes) -> Result<M, wire::codec::DecodeError> {
-    let version = wire::codec::Reader::new(bytes.clone()).i16()?;
-    bytes.advance(2);
-    // A later version only adds fields at the end, which a reader of an earlier one passes over.
-    let version = version.clamp(*M::VERSIONS.start(), *M::VERSIONS.end());
-    M::decode(&mut wire::codec::Reader::new(bytes), version)
-}
-
-fn read_subscription(bytes: Bytes) -> Result<Vec<String>, wire::codec::DecodeError> {
-    Ok(read_versioned::<ConsumerProtocolSubscription>(bytes)?.topics)
-}
-
-fn read_assignment(bytes: Bytes) -> Result<BTreeMap<String, Vec<i32>>, wire::codec::DecodeError> {
-    if bytes.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let assignment = read_versioned::<ConsumerProtocolAssignment>(bytes)?;
-    let partitions = assignment.assigned_partitions.into_iter();
-    Ok(partitions.map(|topic| (topic.topic, topic.partitions)).collect())
-}
-
-type Shares = BTreeMap<String, BTreeMap<String, Vec<i32>>>;
-
-/// Kafka's range strategy: of each topic, every member gets a run of partitions; the first
-/// members, by id, get one more when it does not come out even.
-fn range(wanted: &BTreeMap<String, Vec<String>>, counts: &BTreeMap<String, usize>) -> Shares {
-    let mut shares = Shares::new();
-    for (topic, members) in wanted {
-        let mut members = members.clone();
-        members.sort();
-        let count = counts.get(topic).copied().unwrap_or_default();
-        let (each, more) = (count / members.len().max(1), count % members.len().max(1));
-        let mut partitions = (0i32..).take(count);
-        for (position, member) in members.iter().enumerate() {
-            let take = each + usize::from(position < more);
-            let share: Vec<i32> = partitions.by_ref().take(take).collect();
-            if !share.is_empty() {
-                shares.entry(member.clone()).or_default().insert(topic.clone(), share);
-            }
-        }
-    }
-    shares
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shares(members: &[&str], count: usize) -> Vec<(String, Vec<i32>)> {
-        let members = members.iter().map(|member| (*member).to_owned()).collect();
-        let wanted = BTreeMap::from([("t".to_owned(), members)]);
-        let counts = BTreeMap::from([("t".to_owned(), count)]);
-        range(&wanted, &counts)
-            .into_iter()
-            .map(|(member, mut topics)| (member, topics.remove("t").unwrap()))
-            .collect()
-    }
-
-    #[test]
-    fn range_gives_the_first_members_one_more() {
-        let owned = |name: &str, share: &[i32]| (name.to_owned(), share.to_vec());
-        let expected = [owned("a", &[0, 1, 2]), owned("b", &[3, 4]), owned("c", &[5, 6])];
-        assert_eq!(shares(&["c", "a", "b"], 7), expected);
-        assert_eq!(shares(&["a", "b"], 1), [owned("a", &[0])]);
-        assert_eq!(shares(&["a"], 0), []);
-    }
-
-    #[test]
-    fn what_is_written_can_be_read() {
-        let subscription = ConsumerProtocolSubscription {
-            topics: vec!["x".to_owned()],
-            ..ConsumerProtocolSubscription::default()
-        };
-        let bytes = versioned(&subscription).unwrap();
-        assert_eq!(&bytes[..2], [0, 0]);
-        assert_eq!(read_subscription(bytes).unwrap(), ["x"]);
-        assert_eq!(read_assignment(Bytes::new()).unwrap(), BTreeMap::new());
-        assert!(read_assignment(Bytes::from_static(&[0])).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Requests about groups whose form depends on the version.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use wire::Request;
@@ -8,6 +9,7 @@ use wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use wire::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
+use wire::messages::offset_fetch_response::OffsetFetchResponse;
 
 use crate::client::Client;
 use crate::connection::Connection;
@@ -84,4 +86,34 @@ pub(super) fn malformed<M: Request>(
     source: wire::codec::DecodeError,
 ) -> Error {
     Error::Malformed { address: connection.address().to_owned(), api: M::KEY, source }
+}
+
+/// The offsets that an answer holds; partitions without one are left out.
+pub(super) fn committed_offsets(
+    response: &OffsetFetchResponse,
+    about: &str,
+) -> Result<BTreeMap<(Arc<str>, i32), i64>, Error> {
+    Error::check(response.error_code, None, about)?;
+    let mut offsets = BTreeMap::new();
+    let mut take = |topic: &str, index: i32, offset: i64, code: i16| {
+        Error::check(code, None, format!("committed offset of {topic}-{index}"))?;
+        if offset >= 0 {
+            offsets.insert((Arc::from(topic), index), offset);
+        }
+        Ok::<(), Error>(())
+    };
+    for topic in &response.topics {
+        for one in &topic.partitions {
+            take(&topic.name, one.partition_index, one.committed_offset, one.error_code)?;
+        }
+    }
+    for group in &response.groups {
+        Error::check(group.error_code, None, about)?;
+        for topic in &group.topics {
+            for one in &topic.partitions {
+                take(&topic.name, one.partition_index, one.committed_offset, one.error_code)?;
+            }
+        }
+    }
+    Ok(offsets)
 }

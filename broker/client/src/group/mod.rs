@@ -24,7 +24,7 @@ use wire::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssig
 use crate::client::Client;
 use crate::connection::{Connection, deadline_in};
 use crate::error::Error;
-use calls::{find_coordinator, malformed, offset_fetch, up_to};
+use calls::{committed_offsets, find_coordinator, malformed, offset_fetch, up_to};
 use protocol::{range, read_assignment, read_subscription, versioned};
 
 /// The strategy by which partitions are shared out.
@@ -349,29 +349,7 @@ impl Member {
         let version = up_to::<OffsetFetchRequest>(&connection, FETCH_BY_NAME)?;
         let request = offset_fetch(&self.config.group, partitions, version);
         let response = connection.start_at(&request, version).await?.wait(deadline).await?;
-        Error::check(response.error_code, None, self.about())?;
-        let mut offsets = BTreeMap::new();
-        let mut take = |topic: &str, index: i32, offset: i64, code: i16| {
-            Error::check(code, None, format!("committed offset of {topic}-{index}"))?;
-            if offset >= 0 {
-                offsets.insert((Arc::from(topic), index), offset);
-            }
-            Ok::<(), Error>(())
-        };
-        for topic in &response.topics {
-            for one in &topic.partitions {
-                take(&topic.name, one.partition_index, one.committed_offset, one.error_code)?;
-            }
-        }
-        for group in &response.groups {
-            Error::check(group.error_code, None, self.about())?;
-            for topic in &group.topics {
-                for one in &topic.partitions {
-                    take(&topic.name, one.partition_index, one.committed_offset, one.error_code)?;
-                }
-            }
-        }
-        Ok(offsets)
+        committed_offsets(&response, &self.about())
     }
 
     /// Leaves the group, so that it need not wait for the session to end.

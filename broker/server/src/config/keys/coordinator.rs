@@ -13,15 +13,9 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("group.max.size", "2147483647").min(1.0).doc("The most members of a group."),
     int("offset.metadata.max.bytes", "4096")
         .doc("The largest metadata text beside a committed offset."),
-    int("offsets.commit.timeout.ms", "5000")
-        .min(1.0)
-        .doc("How long a commit may wait for its replicas."),
-    int("offsets.retention.minutes", "10080")
-        .min(1.0)
-        .doc("How long the offsets of a group without members are kept."),
-    long("offsets.retention.check.interval.ms", "600000")
-        .min(1.0)
-        .doc("How often stale offsets are looked for."),
+    int("offsets.commit.timeout.ms", "5000").min(1.0),
+    int("offsets.retention.minutes", "10080").min(1.0),
+    long("offsets.retention.check.interval.ms", "600000").min(1.0),
     int("offsets.topic.num.partitions", "50")
         .min(1.0)
         .doc("Partitions of __consumer_offsets when it is made."),
@@ -37,7 +31,5 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("producer.id.expiration.check.interval.ms", "600000")
         .min(1.0)
         .doc("How often idle producer ids are looked for."),
-    int("transaction.max.timeout.ms", "900000")
-        .min(1.0)
-        .doc("The longest transaction a producer may ask for."),
+    int("transaction.max.timeout.ms", "900000").min(1.0),
 ];

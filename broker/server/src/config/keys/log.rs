@@ -73,9 +73,7 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .doc("How often the log start offsets are written."),
     long("replica.high.watermark.checkpoint.interval.ms", "5000")
         .doc("How often the high watermarks are written."),
-    boolean("log.preallocate", "false")
-        .topic("preallocate")
-        .doc("Whether a new segment's file gets its full size at once."),
+    boolean("log.preallocate", "false").topic("preallocate"),
     int("message.max.bytes", "1048588")
         .min(0.0)
         .topic("max.message.bytes")
@@ -92,39 +90,22 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .min(0.0)
         .topic("message.timestamp.after.max.ms")
         .doc("How far a record's time may lie ahead of the broker's."),
-    text("compression.type", "producer")
-        .check(Check::OneOf(CODECS))
-        .topic("compression.type")
-        .doc("The codec of what is stored; producer keeps what was sent."),
-    int("compression.gzip.level", "-1")
-        .check(Check::GzipLevel)
-        .topic("compression.gzip.level")
-        .doc("The level when compression.type is gzip."),
-    int("compression.lz4.level", "9")
-        .range(1.0, 17.0)
-        .topic("compression.lz4.level")
-        .doc("The level when compression.type is lz4."),
-    int("compression.zstd.level", "3")
-        .range(-131_072.0, 22.0)
-        .topic("compression.zstd.level")
-        .doc("The level when compression.type is zstd."),
+    text("compression.type", "producer").check(Check::OneOf(CODECS)).topic("compression.type"),
+    int("compression.gzip.level", "-1").check(Check::GzipLevel).topic("compression.gzip.level"),
+    int("compression.lz4.level", "9").range(1.0, 17.0).topic("compression.lz4.level"),
+    int("compression.zstd.level", "3").range(-131_072.0, 22.0).topic("compression.zstd.level"),
     int("min.insync.replicas", "1")
         .min(1.0)
         .topic("min.insync.replicas")
         .doc("Replicas in sync that an acks=all write needs."),
-    int("metadata.log.segment.bytes", "1073741824")
-        .min(8_388_608.0)
-        .doc("A segment of the metadata log is closed at this size."),
-    long("metadata.log.segment.ms", "604800000")
-        .doc("A segment of the metadata log is closed at this age."),
+    int("metadata.log.segment.bytes", "1073741824").min(8_388_608.0),
+    long("metadata.log.segment.ms", "604800000"),
     long("metadata.log.max.record.bytes.between.snapshots", "20971520")
         .min(1.0)
         .doc("Bytes of metadata log after which a snapshot is written."),
     long("metadata.log.max.snapshot.interval.ms", "3600000")
         .min(0.0)
         .doc("The longest time between two snapshots of changed metadata; 0 is no limit."),
-    long("metadata.max.retention.bytes", "104857600")
-        .doc("Size of metadata log and snapshots above which the oldest are deleted."),
-    long("metadata.max.retention.ms", "604800000")
-        .doc("Age at which metadata log and snapshots are deleted."),
+    long("metadata.max.retention.bytes", "104857600"),
+    long("metadata.max.retention.ms", "604800000"),
 ];

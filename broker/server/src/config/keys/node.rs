@@ -19,8 +19,7 @@ pub(in crate::config) const KEYS: &[Def] = &[
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
     )
     .doc("The security protocol of each listener name."),
-    unset("inter.broker.listener.name", Kind::Text)
-        .doc("The name of the listener that brokers use among themselves."),
+    unset("inter.broker.listener.name", Kind::Text),
     list("controller.listener.names", "")
         .doc("The listeners of the controller; not opened while the quorum is this process alone."),
     int("socket.listen.backlog.size", "50")
@@ -39,8 +38,7 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .min(0.0)
         .doc("Connections in total; the limit of open files caps it further."),
     int("max.connections.per.ip", "1000").min(0.0).doc("Connections from one address."),
-    text("max.connections.per.ip.overrides", "")
-        .doc("Other limits for single addresses: ADDRESS:COUNT, separated by commas."),
+    text("max.connections.per.ip.overrides", ""),
     long("connections.max.idle.ms", "600000")
         .doc("A connection without a request for this long is closed."),
     int("max.incremental.fetch.session.cache.slots", "1000")

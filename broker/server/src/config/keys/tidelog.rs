@@ -6,9 +6,7 @@ use crate::config::def::{Check, Def, Kind, boolean, int, long, text, unset};
 pub(in crate::config) const KEYS: &[Def] = &[
     unset("tidelog.cluster.id", Kind::Text)
         .doc("The cluster's id; a directory of another cluster is refused. Made when unset."),
-    text("tidelog.produce.validation", "strict")
-        .check(Check::OneOf(&["strict", "relaxed"]))
-        .doc("How far produced batches are checked; relaxed trusts what is inside a batch."),
+    text("tidelog.produce.validation", "strict").check(Check::OneOf(&["strict", "relaxed"])),
     text("tidelog.admin.host", "")
         .doc("The address of the HTTP listener for health and metrics; empty is every address."),
     int("tidelog.admin.port", "9644")
@@ -25,9 +23,11 @@ pub(in crate::config) const KEYS: &[Def] = &[
     text("tidelog.log.format", "text")
         .check(Check::OneOf(&["text", "json"]))
         .doc("How it says it: for people or for machines."),
-    text("tidelog.metrics.partition.level", "topic")
-        .check(Check::OneOf(&["none", "topic", "partition"]))
-        .doc("How fine the metrics of topics are."),
+    text("tidelog.metrics.partition.level", "topic").check(Check::OneOf(&[
+        "none",
+        "topic",
+        "partition",
+    ])),
     unset("tidelog.remote.url", Kind::Text)
         .doc("The bucket: s3://, gs://, az:// or file://. Recorded; tiering is not built yet."),
     unset("tidelog.remote.endpoint", Kind::Text),

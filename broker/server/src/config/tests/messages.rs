@@ -6,7 +6,7 @@ use super::{Layers, load, message, with};
 use crate::config::Note;
 
 #[test]
-fn refusals() {
+fn refusals_of_keys_and_values() {
     let cases: &[(&[&str], &str)] = &[
         (&["x"], "--set x: expected KEY=VALUE"),
         (&["=x"], "--set =x: expected KEY=VALUE"),
@@ -61,6 +61,15 @@ fn refusals() {
             &["log.cleaner.io.buffer.load.factor=NaN"],
             "--set: log.cleaner.io.buffer.load.factor=NaN: expected a number",
         ),
+    ];
+    for (set, expected) in cases {
+        assert_eq!(message(set), *expected);
+    }
+}
+
+#[test]
+fn refusals_by_meaning() {
+    let cases: &[(&[&str], &str)] = &[
         (
             &["node.id=1", "broker.id=2"],
             "node.id=1 and broker.id=2 contradict each other: they are two names of one thing, \

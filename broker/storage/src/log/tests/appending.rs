@@ -5,7 +5,7 @@ use wire::records::TimestampType;
 
 use super::*;
 use crate::disk::sim::Fault;
-use crate::disk::{DiskErrorKind, Operation};
+use crate::disk::{Access, DiskErrorKind, Operation};
 
 #[test]
 fn offsets_and_epochs_are_given() {
@@ -107,6 +107,8 @@ fn a_full_disk_refuses_and_heals() {
     assert!(matches!(append(&mut log, plain(10)), Err(AppendError::DiskFull(_))));
     assert_eq!((log.end_offset(), log.size_bytes()), (Offset(10), before));
     assert_eq!(read_all(&log, 0), [0]);
+    let file = home.disk.open(&path("00000000000000000000.log"), Access::Read).unwrap();
+    assert_eq!(file.len().unwrap(), before, "nothing of it is left in the file");
     home.disk.set_capacity(None);
     assert_eq!(appended(&mut log, plain(1)), (10, 10));
     assert_eq!(read_all(&log, 0), [0, 10]);
@@ -173,6 +175,11 @@ fn followers_append_what_the_leader_wrote() {
     let bytes = leader.read(Offset(0), 1 << 20, leader.end_offset(), true).unwrap();
     let bytes: Bytes = bytes.range.unwrap().read().unwrap().into();
     let mut follower = Home::new().log();
+    let mut flipped = bytes.to_vec();
+    *flipped.last_mut().unwrap() ^= 1;
+    let refused = follower.append_verbatim(NOW, flipped.into());
+    assert!(matches!(refused, Err(AppendError::Corrupt(_))));
+    assert_eq!(follower.end_offset(), Offset(0));
     follower.append_verbatim(NOW, bytes.clone()).unwrap();
     assert_eq!(follower.end_offset(), leader.end_offset());
     assert_eq!(follower.epochs(), leader.epochs());

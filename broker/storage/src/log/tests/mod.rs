@@ -35,7 +35,11 @@ impl Home {
     }
 
     fn with(config: LogConfig) -> Self {
-        let disk = Arc::new(SimDisk::new(7));
+        Self::seeded(7, config)
+    }
+
+    fn seeded(seed: u64, config: LogConfig) -> Self {
+        let disk = Arc::new(SimDisk::new(seed));
         disk.create_dir_all(dir()).unwrap();
         disk.sync_dir(Path::new("/data")).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();

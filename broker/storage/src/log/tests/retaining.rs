@@ -63,7 +63,8 @@ fn by_size() {
         retention_bytes: i64::try_from(one * 3 - 1).unwrap(),
         ..LogConfig::default()
     }));
-    assert_eq!(retire(&mut log).segments, 2);
+    assert_eq!(log.apply_retention(NOW, Offset(15)).unwrap().segments, 1, "not past the mark");
+    assert_eq!(retire(&mut log).segments, 1);
     assert_eq!(log.log_start_offset(), Offset(20));
     log.update_config(Arc::new(LogConfig { retention_bytes: 0, ..LogConfig::default() }));
     retire(&mut log);

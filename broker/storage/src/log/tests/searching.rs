@@ -53,6 +53,7 @@ fn names() {
     assert_eq!(find(&log, LATEST), Some((-1, 5)));
     assert_eq!(find(&log, MAX_TIMESTAMP), Some((5000, 1)));
     assert_eq!(find(&log, LATEST_TIERED), None);
+    assert_eq!(log.offset_for_timestamp(MAX_TIMESTAMP, Offset(1)).unwrap(), None);
     let latest = log.offset_for_timestamp(LATEST, Offset(3)).unwrap().unwrap();
     assert_eq!((latest.offset, latest.leader_epoch), (Offset(3), Some(LeaderEpoch(3))));
     log.delete_records(Offset(2), Offset(5)).unwrap();

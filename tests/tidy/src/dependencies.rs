@@ -70,6 +70,8 @@ const PURE_FOLDERS: &[&str] = &[
     "broker/node/src/",
     "broker/storage/src/",
 ];
+/// The seam's conformance suite makes temporary directories for whoever runs it.
+const NOT_PURE: &[&str] = &["broker/storage/src/disk/conformance.rs"];
 const NOT_IN_PURE_CODE: &[&str] = &[
     "std::net",
     "std::process",
@@ -151,7 +153,8 @@ fn deciding_crates_bring_in_no_runtime() {
 fn deciding_crates_read_no_clock_and_open_no_socket() {
     let mut wrong = Vec::new();
     for file in source::files(&[".rs"]) {
-        if file.is_test() || !PURE_FOLDERS.iter().any(|folder| file.path.starts_with(folder)) {
+        let exempt = file.is_test() || NOT_PURE.contains(&file.path.as_str());
+        if exempt || !PURE_FOLDERS.iter().any(|folder| file.path.starts_with(folder)) {
             continue;
         }
         for (number, line) in file.production_lines().iter().enumerate() {

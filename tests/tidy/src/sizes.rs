@@ -7,9 +7,15 @@ const COLUMNS_MAX: usize = 100;
 const FILE_LINES_WANTED: usize = 400;
 const FILE_LINES_MAX: usize = 800;
 const FUNCTION_LINES_MAX: usize = 70;
+/// A test may be a table of cases.
+const TEST_FUNCTION_LINES_MAX: usize = 100;
 
 /// Files above the wanted size: path and the number of production lines that may not grow.
-const LONG_FILES: &[(&str, usize)] = &[];
+const LONG_FILES: &[(&str, usize)] = &[
+    ("broker/client/src/group.rs", 540),
+    ("broker/storage/src/directory/log_dirs.rs", 437),
+    ("broker/storage/src/disk/sim/state.rs", 550),
+];
 
 fn production_size(file: &Source) -> usize {
     if file.is_test() { file.text.lines().count() } else { file.production_lines().len() }
@@ -69,7 +75,10 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
                 .iter()
                 .any(|start| code.starts_with(start))
                 || (code.starts_with("pub") && code.contains(" fn "));
-        if !starts || code.ends_with(';') || code.ends_with("}") {
+        let expected = lines[number.saturating_sub(4)..number]
+            .iter()
+            .any(|line| line.contains("expect(clippy::too_many_lines"));
+        if expected || !starts || code.ends_with(';') || code.ends_with("}") {
             continue;
         }
         let close = format!("{}}}", " ".repeat(indent));
@@ -89,8 +98,9 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 fn functions_stay_short() {
     let mut wrong = Vec::new();
     for file in source::files(&[".rs"]).iter().filter(|file| !file.is_generated()) {
+        let limit = if file.is_test() { TEST_FUNCTION_LINES_MAX } else { FUNCTION_LINES_MAX };
         for (line, size) in functions(&file.text) {
-            if size > FUNCTION_LINES_MAX {
+            if size > limit {
                 wrong.push(format!("{}:{line}: {size} lines in one function", file.path));
             }
         }

@@ -1,11 +1,12 @@
 //! `partition.metadata`: the id of the topic that a partition's directory belongs to.
 
+use std::io::IoSlice;
 use std::path::Path;
 
 use wire::ids::{TopicId, Uuid};
 
 use super::{CheckpointError, Lines, VERSION, load};
-use crate::disk::{Disk, DiskError, replace_file};
+use crate::disk::{Access, Disk, DiskError};
 
 /// The file's name in a partition's directory.
 pub const FILE: &str = "partition.metadata";
@@ -40,9 +41,10 @@ pub fn read(disk: &dyn Disk, file: &Path) -> Result<Option<TopicId>, CheckpointE
     }
 }
 
-/// Writes the file. Its name is durable once the partition's directory is synced, which the log's
-/// first flush does; until then nothing there is acknowledged as durable, and after a crash the
-/// file is whole or missing.
+/// Writes the file, without a sync: a topic of many partitions is made at once. The log's first
+/// flush syncs it, so a file that is missing or torn after a crash belongs to a log of which
+/// nothing was promised to be durable.
 pub fn write(disk: &dyn Disk, file: &Path, topic_id: TopicId) -> Result<(), DiskError> {
-    replace_file(disk, file, &encode(topic_id))
+    let open = disk.open(file, Access::CreateTruncate)?;
+    open.write_all_at(&[IoSlice::new(&encode(topic_id))], 0)
 }

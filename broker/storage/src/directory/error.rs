@@ -60,7 +60,11 @@ pub enum DirectoryError {
         expected: BrokerId,
     },
     /// Two directories have one id: one is a copy of the other.
-    #[error("log directories {} and {} have the same directory.id", first.display(), second.display())]
+    #[error(
+        "log directories {} and {} have the same directory.id",
+        first.display(),
+        second.display()
+    )]
     SameDirectoryId {
         /// One.
         first: PathBuf,

@@ -75,7 +75,7 @@ pub struct Loaded {
     pub strays: Vec<PathBuf>,
     /// Directories that are nothing of ours; they are left alone.
     pub unknown: Vec<PathBuf>,
-    /// Damaged checkpoints, which counted as empty.
+    /// Damaged checkpoints, which counted as empty, and `partition.metadata`, as missing.
     pub damaged_checkpoints: Vec<CheckpointError>,
     /// The broker epoch of the last run, if every directory was closed clean by it; else -1.
     pub broker_epoch: i64,
@@ -154,20 +154,24 @@ impl LogDirs {
                 }
             };
             let topic_id = match self.topic_id(&path) {
-                Ok(topic_id) => topic_id,
+                // A crash tore it before the log's first flush: as good as missing.
+                Err(DirectoryError::Checkpoint(error @ CheckpointError::Malformed { .. })) => {
+                    loaded.damaged_checkpoints.push(error);
+                    None
+                }
                 Err(error) if error.disk_error().is_some() => return Err(error),
                 Err(error) => {
                     held(&self.state).put(&partition, place);
                     loaded.failed.push((partition, error));
                     continue;
                 }
+                Ok(topic_id) => topic_id,
             };
             let (config, topic_id) = match (args.place)(&partition, topic_id) {
                 Placement::Keep(config) => (config, topic_id),
                 Placement::Adopt(config, id) => {
                     let file = path.join(partition_metadata::FILE);
                     partition_metadata::write(&*self.disk, &file, id)?;
-                    self.disk.sync_dir(&path)?;
                     (config, Some(id))
                 }
                 Placement::Stray => {

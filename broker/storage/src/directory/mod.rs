@@ -10,16 +10,18 @@
 //! logs; then `create_partition` and `delete_partition` as the cluster's metadata says, checkpoints
 //! now and then, `close_clean` at the end.
 
+mod closing;
 mod error;
 mod load;
 mod log_dir;
 mod log_dirs;
 mod partition_name;
 
+pub use closing::PartitionCheckpoint;
 pub use error::DirectoryError;
 pub use load::{LoadArgs, Loaded, LoadedLog, Place, Placement};
 pub use log_dir::{LOCK_FILE, LogDir};
-pub use log_dirs::{Created, LogDirs, NewPartition, PartitionCheckpoint};
+pub use log_dirs::{Created, LogDirs, NewPartition};
 pub use partition_name::{DirectoryName, Suffix, TopicPartition};
 
 use crate::error::LogError;

@@ -2,11 +2,9 @@
 //! empty directory of its own.
 
 use std::io::IoSlice;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::os::OsDisk;
-use super::sim::SimDisk;
 use super::{Access, Disk, DiskErrorKind, DiskFile, Operation, read_file, write_file_atomically};
 
 type Check = fn(&dyn Disk, &Path);
@@ -23,25 +21,12 @@ const CHECKS: &[(&str, Check)] = &[
     ("atomic_replacement", atomic_replacement),
 ];
 
-#[test]
-fn os_disk_conforms() {
+/// Runs every check, each on a disk and in an empty directory of its own.
+pub(super) fn check_all(mut fresh: impl FnMut(&str) -> (Arc<dyn Disk>, PathBuf)) {
     for (name, check) in CHECKS {
-        let root = std::env::temp_dir().join(format!("tidelog-disk-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&root).unwrap();
+        let (disk, root) = fresh(name);
         println!("{name} in {}", root.display());
-        check(&OsDisk, &root);
-        std::fs::remove_dir_all(&root).unwrap();
-    }
-}
-
-#[test]
-fn sim_disk_conforms() {
-    for (seed, (name, check)) in (0..).zip(CHECKS) {
-        println!("{name}, seed {seed}");
-        let disk = SimDisk::new(seed);
-        disk.create_dir_all(Path::new("/data")).unwrap();
-        disk.set_short_writes(true);
-        check(&disk, Path::new("/data"));
+        check(disk.as_ref(), &root);
     }
 }
 

@@ -157,18 +157,12 @@ pub fn read_file(disk: &dyn Disk, path: &Path, bytes_max: u64) -> Result<Vec<u8>
 /// Replaces a file's content so that after any crash the old or the new content is there, whole:
 /// write `<name>.tmp`, sync it, rename it over, sync the directory.
 pub fn write_file_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-    replace_file(disk, path, bytes)?;
-    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
-}
-
-/// The same without the last step: until the directory is synced a crash may bring the old content
-/// back, or no file at all, but never a torn one.
-pub(crate) fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let tmp = path.with_file_name(name);
     let file = disk.open(&tmp, Access::CreateTruncate)?;
     file.write_all_at(&[IoSlice::new(bytes)], 0)?;
     file.sync_all()?;
-    disk.rename(&tmp, path)
+    disk.rename(&tmp, path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }

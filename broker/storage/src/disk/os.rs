@@ -216,3 +216,6 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@
 //! safe but then their order, and so the history, is the scheduler's.
 
 mod inode;
+mod names;
 mod random;
 mod state;
 

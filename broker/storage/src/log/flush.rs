@@ -10,7 +10,7 @@ use wire::ids::{LeaderEpoch, Offset};
 
 use super::Log;
 use super::unsynced::{FlushGate, Passed};
-use crate::checkpoints::leader_epochs;
+use crate::checkpoints::{leader_epochs, partition_metadata};
 use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskFile};
 use crate::error::LogError;
 use crate::producers::snapshot;
@@ -164,6 +164,10 @@ impl Log {
             if active.is_none() {
                 names.push(segment::file_name(segment.base, segment::LOG));
             }
+        }
+        if self.name_changes.is_new() {
+            // Written when the log was made, without a sync.
+            names.push(partition_metadata::FILE.to_owned());
         }
         let mut indexes = Vec::new();
         for (base, index) in self.closed_indexes.iter_mut().filter(|(base, _)| **base < upto) {

@@ -163,9 +163,12 @@ impl Log {
     /// The producers as of `upto`: the newest sound snapshot not after it, and the batches since.
     pub(super) fn load_producers(&self, now_ms: i64, upto: i64) -> Result<Producers, LogError> {
         let mut producers = Producers::default();
-        let mut from = self.segments.get(0).map_or(0, |segment| segment.base);
+        let first = self.segments.get(0).map_or(0, |segment| segment.base);
+        let mut from = first;
         for offset in self.snapshot_offsets()?.into_iter().rev() {
-            if offset > upto {
+            // One from before the log's first batch lacks what retention has taken since: a
+            // producer that is not known may go on, one with an old sequence could not.
+            if offset > upto || offset < first {
                 continue;
             }
             let path = self.segments.path(offset, snapshot::EXTENSION);

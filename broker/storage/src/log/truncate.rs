@@ -84,7 +84,10 @@ impl Log {
         let covered = self.name_changes.unsynced();
         let synced = self.disk.sync_dir(&self.dir);
         synced.map_err(|error| self.maintenance_failed(error))?;
-        self.name_changes.settle(covered);
+        // The first flush also syncs `partition.metadata`: it must still come.
+        if !self.name_changes.is_new() {
+            self.name_changes.settle(covered);
+        }
         Ok(())
     }
 

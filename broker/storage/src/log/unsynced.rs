@@ -36,6 +36,11 @@ impl Changes {
         (self.made > self.synced).then_some(self.made)
     }
 
+    /// Whether no flush has covered any yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.synced == 0
+    }
+
     /// A flush that covered the changes up to this one has ended well.
     pub(super) fn settle(&mut self, upto: Option<u64>) {
         self.synced = self.synced.max(upto.unwrap_or(0));

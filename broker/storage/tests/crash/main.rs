@@ -20,6 +20,9 @@
 )]
 
 mod model;
+mod operations;
+mod reading;
+mod restart;
 mod world;
 
 use std::time::SystemTime;

@@ -29,6 +29,18 @@ fn content(disk: &SimDisk) -> Vec<u8> {
 }
 
 #[test]
+fn sim_disk_conforms() {
+    let mut seed = 0;
+    crate::disk::conformance::check_all(|_| {
+        seed += 1;
+        let disk = SimDisk::new(seed);
+        disk.create_dir_all(Path::new("/data")).unwrap();
+        disk.set_short_writes(true);
+        (Arc::new(disk), PathBuf::from("/data"))
+    });
+}
+
+#[test]
 fn synced_bytes_survive_and_the_rest_is_torn_at_sectors() {
     let mut outcomes = BTreeSet::new();
     for seed in 0..SEEDS {

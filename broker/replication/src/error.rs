@@ -91,9 +91,12 @@ impl Error {
 
 fn append_code(error: &AppendError) -> ErrorCode {
     match error {
-        AppendError::Empty | AppendError::Corrupt(_) => ErrorCode::CorruptMessage,
-        AppendError::InvalidRecord(_) | AppendError::ControlBatch => ErrorCode::InvalidRecord,
-        AppendError::UnsupportedFormat { .. } => ErrorCode::UnsupportedForMessageFormat,
+        AppendError::Corrupt(_) => ErrorCode::CorruptMessage,
+        AppendError::Empty
+        | AppendError::SeveralBatches
+        | AppendError::InvalidRecord(_)
+        | AppendError::ControlBatch
+        | AppendError::UnsupportedFormat { .. } => ErrorCode::InvalidRecord,
         AppendError::Transactional => ErrorCode::InvalidTxnState,
         AppendError::BatchTooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::AppendTooLarge { .. } => ErrorCode::RecordListTooLarge,

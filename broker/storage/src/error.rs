@@ -21,16 +21,19 @@ pub struct Corruption {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The call carried no batch.
+    /// The call carried no batch. INVALID_RECORD.
     #[error("no record batch")]
     Empty,
+    /// A client sent more than one batch for a partition. INVALID_RECORD.
+    #[error("more than one record batch")]
+    SeveralBatches,
     /// Not a well-formed batch, or its checksum is wrong. CORRUPT_MESSAGE.
     #[error("corrupt batch: {0}")]
     Corrupt(#[source] BatchError),
     /// Well-formed bytes that break a rule. INVALID_RECORD.
     #[error("invalid record: {0}")]
     InvalidRecord(#[source] BatchError),
-    /// A batch of magic 0 or 1. UNSUPPORTED_FOR_MESSAGE_FORMAT.
+    /// A batch of magic 0 or 1. INVALID_RECORD, as Kafka's Produce from version 3 on.
     #[error("message format {magic} is not served")]
     UnsupportedFormat {
         /// The batch's magic.

@@ -158,7 +158,9 @@ impl Model {
     fn append(&mut self, bytes: Bytes, added: Vec<Record>) {
         let end = self.end();
         let epoch = LeaderEpoch(self.epoch);
-        let done = self.log.append(NOW, bytes, AppendOrigin::Client, epoch).unwrap();
+        let one = BatchIter::new(bytes.clone()).count() == 1;
+        let origin = if one { AppendOrigin::Client } else { AppendOrigin::Coordinator };
+        let done = self.log.append(NOW, bytes, origin, epoch).unwrap();
         assert!(!done.duplicate);
         assert_eq!(done.first_offset.0, end);
         assert_eq!(done.last_offset.0, end + i64::try_from(added.len()).unwrap() - 1);

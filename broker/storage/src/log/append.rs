@@ -12,7 +12,7 @@ use wire::records::{
 use super::Log;
 use crate::disk::DiskError;
 use crate::error::AppendError;
-use crate::producers::{ProducedBatch, Verdict, check_sequence};
+use crate::producers::{ProducedBatch, Verdict};
 use crate::walk::Found;
 
 /// Who made the batches, and so how far they are believed.
@@ -54,7 +54,7 @@ pub(super) struct Staged {
 /// What validation decided about the batches of one call.
 enum Plan {
     Write(Vec<Staged>),
-    Duplicate { first: ProducedBatch, last: ProducedBatch },
+    Duplicate(ProducedBatch),
 }
 
 impl Log {
@@ -71,10 +71,10 @@ impl Log {
         }
         match self.plan(now_ms, batches, origin, leader_epoch)? {
             Plan::Write(staged) => self.write(now_ms, &staged),
-            Plan::Duplicate { first, last } => Ok(Appended {
-                first_offset: Offset(first.first_offset()),
-                last_offset: Offset(last.last_offset),
-                log_append_time_ms: first.timestamp,
+            Plan::Duplicate(original) => Ok(Appended {
+                first_offset: Offset(original.first_offset()),
+                last_offset: Offset(original.last_offset),
+                log_append_time_ms: original.timestamp,
                 log_start_offset: self.log_start_offset(),
                 duplicate: true,
                 flush_due: false,
@@ -115,35 +115,25 @@ impl Log {
         origin: AppendOrigin,
         leader_epoch: LeaderEpoch,
     ) -> Result<Plan, AppendError> {
+        if origin == AppendOrigin::Client && BatchIter::new(batches.clone()).nth(1).is_some() {
+            return Err(AppendError::SeveralBatches);
+        }
         let mut next = self.end;
-        let mut staged: Vec<Staged> = Vec::new();
-        let mut duplicates: Option<(ProducedBatch, ProducedBatch)> = None;
+        let mut staged = Vec::new();
         for batch in BatchIter::new(batches) {
             let batch = self.validated(now_ms, batch.map_err(refused)?, origin)?;
             let mut header = *batch.header();
             if header.has_producer_id()
-                && let Verdict::Duplicate(original) = self.judge(&header, origin, &staged)?
+                && let Verdict::Duplicate(original) = self.judge(&header, origin)?
             {
-                let first = duplicates.map_or(original, |(first, _)| first);
-                duplicates = Some((first, original));
-                continue;
+                return Ok(Plan::Duplicate(original));
             }
             header.base_offset = next;
             header.partition_leader_epoch = leader_epoch.0;
             next = header.next_offset();
             staged.push(Staged { batch, header });
         }
-        match (staged.first(), duplicates) {
-            (Some(_), None) => Ok(Plan::Write(staged)),
-            (None, Some((first, last))) => Ok(Plan::Duplicate { first, last }),
-            (None, None) => Err(AppendError::Empty),
-            // A retry is the same bytes again; half old and half new is no retry.
-            (Some(new), Some((_, last))) => Err(AppendError::OutOfOrderSequence {
-                producer_id: new.header.producer_id,
-                last: last.last_sequence,
-                got: new.header.base_sequence,
-            }),
-        }
+        Ok(Plan::Write(staged))
     }
 
     /// Checks one batch as far as its origin asks, and stamps it when the topic says so.
@@ -200,29 +190,12 @@ impl Log {
         }
     }
 
-    /// Judges a producer's batch against what is in the log and what this call has staged.
-    fn judge(
-        &self,
-        header: &BatchHeader,
-        origin: AppendOrigin,
-        staged: &[Staged],
-    ) -> Result<Verdict, AppendError> {
-        if origin != AppendOrigin::Client {
-            self.producers.judge_epoch(header)?;
-            return Ok(Verdict::Next);
+    /// Judges a producer's batch against what is in the log.
+    fn judge(&self, header: &BatchHeader, origin: AppendOrigin) -> Result<Verdict, AppendError> {
+        if origin == AppendOrigin::Client {
+            return self.producers.judge(header);
         }
-        let before =
-            staged.iter().rev().find(|before| before.header.producer_id == header.producer_id);
-        let Some(before) = before else { return self.producers.judge(header) };
-        let epoch = before.header.producer_epoch;
-        if header.producer_epoch < epoch {
-            return Err(AppendError::StaleProducerEpoch {
-                producer_id: header.producer_id,
-                current: epoch,
-                got: header.producer_epoch,
-            });
-        }
-        check_sequence(header, epoch, Some(before.header.last_sequence()))?;
+        self.producers.judge_epoch(header)?;
         Ok(Verdict::Next)
     }
 
@@ -354,7 +327,7 @@ impl Log {
 /// Sorts what is wrong with a batch by the error code it gets.
 fn refused(error: BatchError) -> AppendError {
     match error {
-        BatchError::UnsupportedMagic(magic) => AppendError::UnsupportedFormat { magic },
+        BatchError::UnsupportedMagic(magic @ 0..=1) => AppendError::UnsupportedFormat { magic },
         BatchError::InvalidBatch(_) | BatchError::InvalidRecord { .. } => {
             AppendError::InvalidRecord(error)
         }

@@ -227,11 +227,7 @@ impl Producer {
 }
 
 /// Whether a batch continues a producer whose last batch had this epoch and sequence.
-pub(crate) fn check_sequence(
-    header: &BatchHeader,
-    epoch: i16,
-    last: Option<i32>,
-) -> Result<(), AppendError> {
+fn check_sequence(header: &BatchHeader, epoch: i16, last: Option<i32>) -> Result<(), AppendError> {
     let first = header.base_sequence;
     let fits = match last {
         _ if epoch == NO_EPOCH => true,

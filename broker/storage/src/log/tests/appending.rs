@@ -12,7 +12,8 @@ fn offsets_and_epochs_are_given() {
     let mut log = Home::new().log();
     assert_eq!(appended(&mut log, plain(3)), (0, 2));
     let both = [plain(2), plain(1)].concat();
-    assert_eq!(appended(&mut log, both.into()), (3, 5));
+    let done = log.append(NOW, both.into(), AppendOrigin::Coordinator, LeaderEpoch(3)).unwrap();
+    assert_eq!((done.first_offset, done.last_offset), (Offset(3), Offset(5)));
     let slice = log.read(Offset(0), 1 << 20, log.end_offset(), true).unwrap();
     let headers: Vec<_> = batches(&slice).iter().map(|b| *b.header()).collect();
     assert_eq!(headers.iter().map(|h| h.base_offset).collect::<Vec<_>>(), [0, 3, 5]);
@@ -53,6 +54,11 @@ fn bad_batches_are_refused_by_kind() {
         refused(config.clone(), old.into()),
         AppendError::UnsupportedFormat { magic: 1 }
     ));
+    let mut unknown = plain(2).to_vec();
+    unknown[16] = 3;
+    assert!(matches!(refused(config.clone(), unknown.into()), AppendError::Corrupt(_)));
+    let two: Bytes = [plain(2), plain(1)].concat().into();
+    assert!(matches!(refused(config.clone(), two), AppendError::SeveralBatches));
     let torn = plain(2).slice(..60);
     assert!(matches!(refused(config.clone(), torn), AppendError::Corrupt(_)));
     let control = BatchOptions { control: true, ..BatchOptions::default() };

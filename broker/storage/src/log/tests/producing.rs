@@ -60,19 +60,6 @@ fn sequences_wrap() {
     assert_eq!(appended(&mut log, produced(9, 0, 0, 1)), (1, 1));
 }
 
-#[test]
-fn several_batches_of_one_call_are_one_sequence() {
-    let mut log = Home::new().log();
-    let both: Bytes = [produced(9, 0, 0, 2), produced(9, 0, 2, 2)].concat().into();
-    assert_eq!(appended(&mut log, both.clone()), (0, 3));
-    let again = append(&mut log, both).unwrap();
-    assert!(again.duplicate);
-    assert_eq!((again.first_offset, again.last_offset), (Offset(0), Offset(3)));
-    let gap = [produced(9, 0, 4, 2), produced(9, 0, 7, 2)].concat();
-    assert!(out_of_order(append(&mut log, gap.into())));
-    assert_eq!(log.end_offset(), Offset(4));
-}
-
 #[track_caller]
 fn check_restart(restart: fn(&mut Home, Log) -> Log) {
     let mut home = Home::with(LogConfig { segment_bytes: 1500, ..LogConfig::default() });

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(crate) mod budget;
+mod cold;
 mod deadlines;
 mod in_flight;
 mod inbound;
@@ -149,6 +150,10 @@ impl Connection {
         loop {
             let want = self.begin_requests();
             let flush = self.flush()?;
+            if flush == Flush::Cold {
+                self.warm().await?;
+                continue;
+            }
             let held_by_answers = matches!(want, Want::Turn | Want::Pause) && !self.must_pause();
             if flush == Flush::Yield || (flush == Flush::Done && held_by_answers) {
                 tokio::task::yield_now().await;
@@ -248,6 +253,15 @@ impl Connection {
             self.shared.metrics.bytes_out(sent);
         }
         Ok(flush)
+    }
+
+    /// Has the range that comes next read in.
+    async fn warm(&mut self) -> Result<(), Ended> {
+        if let Some(range) = self.outbound.cold_range() {
+            let read = tokio::task::spawn_blocking(move || range.warm()).await;
+            read.map_err(io::Error::other)??;
+        }
+        Ok(())
     }
 
     fn poll_event(

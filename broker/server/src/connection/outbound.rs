@@ -16,6 +16,8 @@ use storage::disk::DiskFile;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::cold::{ColdRange, is_cold};
+
 /// Ranges up to this size are read and sent together with their header.
 const RANGE_BYTES_COPIED: u64 = 32 * 1024;
 /// One sendfile call moves at most this much, so that one connection does not hold its worker for
@@ -44,6 +46,8 @@ pub(crate) enum Flush {
     Blocked,
     /// There is more, and other connections should have their turn first.
     Yield,
+    /// What comes next is not in memory: read [`Outbound::cold_range`] in, then go on.
+    Cold,
 }
 
 /// The sending side of one connection.
@@ -52,6 +56,14 @@ pub(crate) struct Outbound {
     chunks: VecDeque<Chunk>,
     memory_bytes: usize,
     sent_bytes: u64,
+    /// Bytes of the first range that have just been read in and are not asked about again.
+    warm_bytes: u64,
+}
+
+/// What one step of a flush did.
+enum Step {
+    Sent,
+    Cold,
 }
 
 impl Outbound {
@@ -92,7 +104,8 @@ impl Outbound {
                 return Ok(Flush::Yield);
             }
             match self.send_some(stream) {
-                Ok(()) => {}
+                Ok(Step::Sent) => {}
+                Ok(Step::Cold) => return Ok(Flush::Cold),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Flush::Blocked);
                 }
@@ -103,12 +116,25 @@ impl Outbound {
         Ok(Flush::Done)
     }
 
+    /// The range to read in after [`Flush::Cold`].
+    pub(crate) fn cold_range(&mut self) -> Option<ColdRange> {
+        let Some(Chunk::File { file, position, len }) = self.chunks.front() else { return None };
+        let range = ColdRange::new(Arc::clone(file), *position, *len);
+        self.warm_bytes = range.len();
+        Some(range)
+    }
+
     /// One system call's worth.
-    fn send_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn send_some(&mut self, stream: &TcpStream) -> io::Result<Step> {
         self.load_small_ranges()?;
         if let Some(Chunk::File { file, position, len }) = self.chunks.front_mut() {
             let Some(fd) = file.as_fd() else { return self.load_front() };
-            let count = (*len).min(SENDFILE_BYTES_MAX);
+            let mut count = (*len).min(SENDFILE_BYTES_MAX);
+            if self.warm_bytes > 0 {
+                count = count.min(self.warm_bytes);
+            } else if is_cold(fd, *position, count) {
+                return Ok(Step::Cold);
+            }
             let sent = send_range(stream, fd, *position, count)?;
             if sent == 0 {
                 // The log never shrinks below a range that was handed out: the disk lost bytes.
@@ -117,22 +143,33 @@ impl Outbound {
             *position += sent;
             *len -= sent;
             self.sent_bytes += sent;
+            self.warm_bytes = self.warm_bytes.saturating_sub(sent);
             if *len == 0 {
                 self.chunks.pop_front();
+                self.warm_bytes = 0;
             }
-            return Ok(());
+            return Ok(Step::Sent);
         }
         let sent = self.send_bytes(stream)?;
         self.advance(sent);
-        Ok(())
+        Ok(Step::Sent)
     }
 
     /// Replaces the small ranges among the next pieces by their bytes.
     fn load_small_ranges(&mut self) -> io::Result<()> {
-        for chunk in self.chunks.iter_mut().take(PIECES_MAX) {
+        for (at, chunk) in self.chunks.iter_mut().take(PIECES_MAX).enumerate() {
             match chunk {
                 Chunk::Bytes(_) => {}
                 Chunk::File { file, position, len } if *len <= RANGE_BYTES_COPIED => {
+                    let is_warm = at == 0 && self.warm_bytes >= *len;
+                    let fd = file.as_fd().filter(|_| !is_warm);
+                    if fd.is_some_and(|fd| is_cold(fd, *position, *len)) {
+                        // Its turn comes when it is the first.
+                        return Ok(());
+                    }
+                    if at == 0 {
+                        self.warm_bytes = 0;
+                    }
                     let bytes = read_range(file.as_ref(), *position, *len)?;
                     self.memory_bytes += bytes.len();
                     *chunk = Chunk::Bytes(bytes);
@@ -144,9 +181,9 @@ impl Outbound {
     }
 
     /// For files that have no descriptor (the simulator's): the next part of the range as bytes.
-    fn load_front(&mut self) -> io::Result<()> {
+    fn load_front(&mut self) -> io::Result<Step> {
         let Some(Chunk::File { file, position, len }) = self.chunks.front_mut() else {
-            return Ok(());
+            return Ok(Step::Sent);
         };
         let count = (*len).min(SENDFILE_BYTES_MAX);
         let bytes = read_range(file.as_ref(), *position, count)?;
@@ -157,7 +194,7 @@ impl Outbound {
         }
         self.memory_bytes += bytes.len();
         self.chunks.push_front(Chunk::Bytes(bytes));
-        Ok(())
+        Ok(Step::Sent)
     }
 
     /// Sends the bytes at the front by one call, corked when a file range follows them.

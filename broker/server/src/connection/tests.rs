@@ -65,7 +65,7 @@ impl FrameHandler for Script {
             }
             Some(b'm') => {
                 let mut response = framed(&[b'm'; 200]);
-                let Some(Chunk::Bytes(bytes)) = response.pop() else { unreachable!() };
+                let Some(Chunk::Bytes(bytes)) = response.pop() else { panic!("one piece") };
                 Outcome::Reply((0..204).map(|at| Chunk::Bytes(bytes.slice(at..=at))).collect())
             }
             Some(b'!') => panic!("the handler fails on purpose"),
@@ -220,6 +220,10 @@ fn files_are_sent_whole() {
     let path = std::env::temp_dir().join(name);
     let content: Vec<u8> = (0..FILE_BYTES).map(|at| (at % 251) as u8).collect();
     std::fs::write(&path, &content).unwrap();
+    // Out of the page cache, where the file system has one: it is read in on the way.
+    let plain = std::fs::File::open(&path).unwrap();
+    plain.sync_all().unwrap();
+    rustix::fs::fadvise(&plain, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     let file = OsDisk.open(Path::new(&path), Access::Read).unwrap();
     std::fs::remove_file(&path).unwrap();
     *bench.script.file.lock().unwrap() = Some(file);

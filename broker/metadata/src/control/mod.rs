@@ -6,6 +6,7 @@
 
 pub mod brokers;
 pub mod configs;
+pub mod describe_configs;
 pub mod features;
 mod placement;
 pub mod producer_ids;

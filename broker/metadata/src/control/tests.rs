@@ -10,8 +10,11 @@ use wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 
+use wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+
 use super::brokers::{Registration, register_broker, unfence_broker};
 use super::configs::incremental_alter_configs;
+use super::describe_configs::describe_configs;
 use super::features::bootstrap;
 use super::producer_ids::allocate_producer_ids;
 use super::topics::{auto_create, create_topics, delete_topics};
@@ -448,4 +451,58 @@ fn topic_configs_are_altered_key_by_key() {
         assert_eq!(alter(&mut h, kind, name, &[op]), expected, "{op:?}");
     }
     assert_eq!(h.image.configs.of_topic("t").count(), 2);
+}
+
+#[test]
+fn topic_configs_are_described_with_their_sources() {
+    let mut h = Harness::with_brokers(&[1]);
+    h.settings.topic_defaults = topic_config::Defaults::from_broker(|key| {
+        (key == "log.retention.minutes").then(|| "3".to_owned())
+    })
+    .unwrap();
+    h.create_one(configured("t", "retention.ms", Some("5")));
+    let ask = |kind: i8, name: &str, keys: Option<&[&str]>, all: bool| {
+        let configuration_keys =
+            keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
+        let resource = DescribeConfigsResource {
+            resource_type: kind,
+            resource_name: name.to_owned(),
+            configuration_keys,
+        };
+        let request = DescribeConfigsRequest {
+            resources: vec![resource],
+            include_synonyms: all,
+            include_documentation: all,
+        };
+        describe_configs(&h.image, &h.settings, &request).results.remove(0)
+    };
+    let everything = ask(2, "t", None, false);
+    assert_eq!(everything.configs.len(), topic_config::TABLE.len());
+    assert!(everything.configs.iter().all(|c| c.synonyms.is_empty() && c.documentation.is_none()));
+    let one = ask(2, "t", Some(&["retention.ms"]), true).configs.remove(0);
+    let head = (one.value.as_deref(), one.config_source, one.config_type);
+    assert_eq!(head, (Some("5"), 1, 5));
+    assert!(one.documentation.is_some());
+    let synonyms: Vec<(&str, &str, i8)> = one
+        .synonyms
+        .iter()
+        .map(|s| (s.name.as_str(), s.value.as_deref().unwrap(), s.source))
+        .collect();
+    assert_eq!(
+        synonyms,
+        [
+            ("retention.ms", "5", 1),
+            ("log.retention.minutes", "3", 4),
+            ("log.retention.hours", "168", 5),
+        ]
+    );
+    for (kind, name, expected) in [
+        (2, "nope", ErrorCode::UnknownTopicOrPartition),
+        (2, "a/b", ErrorCode::InvalidTopicException),
+        (4, "1", ErrorCode::InvalidRequest),
+    ] {
+        let result = ask(kind, name, None, false);
+        assert_eq!(result.error_code, expected.code());
+        assert!(result.error_message.is_some() && result.configs.is_empty());
+    }
 }

@@ -32,7 +32,7 @@ pub struct Def {
 }
 
 /// A broker key that gives a topic key its default.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Synonym {
     /// The broker's key.
     pub name: &'static str,
@@ -96,6 +96,8 @@ pub struct Effective {
     pub value: Value,
     /// Where it comes from.
     pub source: Source,
+    /// The broker's key that it comes from; `None` when the broker sets none.
+    pub synonym: Option<&'static Synonym>,
 }
 
 /// The values that hold for a topic that sets nothing: the broker's synonyms over the defaults.
@@ -140,12 +142,13 @@ impl Defaults {
                 .synonyms
                 .iter()
                 .find_map(|synonym| broker(synonym.name).map(|text| (synonym, text)));
+            let synonym = set.as_ref().map(|(synonym, _)| *synonym);
             let (text, source) = match set {
                 Some((synonym, text)) => (synonym.convert(def, &text)?, Source::StaticBroker),
                 None => (def.default.to_owned(), Source::Default),
             };
             let value = def.parse(&text)?;
-            values.insert(def.name, Effective { name: def.name, text, value, source });
+            values.insert(def.name, Effective { name: def.name, text, value, source, synonym });
         }
         Ok(Self { values })
     }
@@ -168,9 +171,7 @@ impl Defaults {
             let def =
                 find(name).ok_or_else(|| ConfigError::UnknownName { name: name.to_owned() })?;
             let value = def.parse(text)?;
-            let text = text.to_owned();
-            let source = Source::Topic;
-            values.insert(def.name, Effective { name: def.name, text, value, source });
+            values.insert(def.name, Effective::of_topic(def, text, value));
         }
         let resolved = Resolved { values };
         check::across(&resolved)?;
@@ -184,15 +185,37 @@ impl Defaults {
         for (name, text) in overrides {
             let Some(def) = find(name) else { continue };
             let Ok(value) = def.parse(text) else { continue };
-            let text = text.to_owned();
-            let source = Source::Topic;
-            values.insert(def.name, Effective { name: def.name, text, value, source });
+            values.insert(def.name, Effective::of_topic(def, text, value));
         }
         Resolved { values }
     }
 }
 
+impl Source {
+    /// The number of the protocol.
+    pub fn code(self) -> i8 {
+        self as i8
+    }
+}
+
+impl Effective {
+    fn of_topic(def: &Def, text: &str, value: Value) -> Self {
+        let (text, source) = (text.to_owned(), Source::Topic);
+        Self { name: def.name, text, value, source, synonym: None }
+    }
+}
+
 impl Synonym {
+    /// A topic key's value in the unit of this key.
+    pub(crate) fn in_own_unit(&self, text: &str) -> String {
+        match text.parse::<i64>() {
+            Ok(number) if self.factor != 1 && number >= 0 => {
+                number.checked_div(self.factor).unwrap_or(number).to_string()
+            }
+            _ => text.to_owned(),
+        }
+    }
+
     fn convert(&self, def: &Def, text: &str) -> Result<String, ConfigError> {
         if self.factor == 1 {
             return Ok(text.to_owned());

@@ -18,6 +18,13 @@ pub enum Kind {
     List = 7,
 }
 
+impl Kind {
+    /// The number of the protocol.
+    pub fn code(self) -> i8 {
+        self as i8
+    }
+}
+
 /// A parsed configuration value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

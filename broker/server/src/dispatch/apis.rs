@@ -26,6 +26,7 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
     ApiKey::DeleteGroups,
     ApiKey::DescribeCluster,
     ApiKey::DescribeTopicPartitions,

@@ -15,7 +15,7 @@ use wire::messages::topic_record::TopicRecord;
 
 use super::super::{Context, Decision, PARTITIONS_PER_REQUEST_MAX, Refusal, placement};
 use crate::image::{Image, NO_LEADER, Partition, ResourceKind};
-use crate::topic_config::{Resolved, Source};
+use crate::topic_config::Resolved;
 use crate::topic_name;
 use wire::messages::metadata_records::MetadataRecord;
 
@@ -315,11 +315,7 @@ fn answered_configs(resolved: &Resolved) -> Vec<CreatableTopicConfigs> {
         name: e.name.to_owned(),
         value: Some(e.text.clone()),
         read_only: false,
-        config_source: match e.source {
-            Source::Topic => Source::Topic as i8,
-            Source::StaticBroker => Source::StaticBroker as i8,
-            Source::Default => Source::Default as i8,
-        },
+        config_source: e.source.code(),
         is_sensitive: false,
     };
     resolved.iter().map(answer).collect()

@@ -7,7 +7,7 @@ use tidelog_storage::error::{AppendError, LogError};
 use tidelog_storage::log::{AppendOrigin, Appended, FlushScope};
 use wire::compression::Codec;
 use wire::ids::{LeaderEpoch, Offset, TopicId, Uuid};
-use wire::records::{Batch, BatchBuilder, BatchOptions};
+use wire::records::{Batch, BatchBuilder, BatchIter, BatchOptions};
 
 use crate::model::{Entry, Model};
 use crate::world::{PRODUCERS, Trouble, World};
@@ -39,7 +39,10 @@ impl World {
     pub(crate) fn call_append(&mut self, at: usize, bytes: Bytes) -> Result<Appended, AppendError> {
         let (now_ms, epoch) = (self.now_ms, LeaderEpoch(self.epoch));
         let log = self.parts[at].log.as_mut().unwrap();
-        log.append(now_ms, bytes, AppendOrigin::Client, epoch)
+        // Clients send one batch at a time; coordinators of this broker may write several.
+        let one = BatchIter::new(bytes.clone()).count() == 1;
+        let origin = if one { AppendOrigin::Client } else { AppendOrigin::Coordinator };
+        log.append(now_ms, bytes, origin, epoch)
     }
 
     pub(crate) fn append(&mut self, at: usize) {

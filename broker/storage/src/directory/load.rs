@@ -1,6 +1,6 @@
 //! The start: what is in the log directories, and opening every log there, several at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -153,25 +153,28 @@ impl LogDirs {
                     continue;
                 }
             };
-            let topic_id = match self.topic_id(&path) {
-                // A crash tore it before the log's first flush: as good as missing.
-                Err(DirectoryError::Checkpoint(error @ CheckpointError::Malformed { .. })) => {
-                    loaded.damaged_checkpoints.push(error);
-                    None
-                }
+            let topic_id = match self.topic_id(&path, loaded) {
+                Ok(topic_id) => topic_id,
                 Err(error) if error.disk_error().is_some() => return Err(error),
                 Err(error) => {
                     held(&self.state).put(&partition, place);
                     loaded.failed.push((partition, error));
                     continue;
                 }
-                Ok(topic_id) => topic_id,
             };
             let (config, topic_id) = match (args.place)(&partition, topic_id) {
                 Placement::Keep(config) => (config, topic_id),
                 Placement::Adopt(config, id) => {
                     let file = path.join(partition_metadata::FILE);
-                    partition_metadata::write(&*self.disk, &file, id)?;
+                    match partition_metadata::write(&*self.disk, &file, id) {
+                        // A full disk is no broken one.
+                        Err(error) if error.heals() => {
+                            held(&self.state).put(&partition, place);
+                            loaded.failed.push((partition, error.into()));
+                            continue;
+                        }
+                        result => result?,
+                    }
                     (config, Some(id))
                 }
                 Placement::Stray => {
@@ -198,8 +201,20 @@ impl LogDirs {
         Ok((jobs, epoch))
     }
 
-    fn topic_id(&self, path: &std::path::Path) -> Result<Option<TopicId>, DirectoryError> {
-        Ok(partition_metadata::read(&*self.disk, &path.join(partition_metadata::FILE))?)
+    /// The id in a partition's directory. A file that a crash tore before the log's first flush is
+    /// as good as missing.
+    fn topic_id(
+        &self,
+        path: &Path,
+        loaded: &mut Loaded,
+    ) -> Result<Option<TopicId>, DirectoryError> {
+        match partition_metadata::read(&*self.disk, &path.join(partition_metadata::FILE)) {
+            Err(error @ CheckpointError::Malformed { .. }) => {
+                loaded.damaged_checkpoints.push(error);
+                Ok(None)
+            }
+            result => Ok(result?),
+        }
     }
 
     fn claim(&self, jobs: &[Job]) -> Result<(), DirectoryError> {

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use node::{Endpoint, Node};
 use storage::disk::os::OsDisk;
@@ -25,6 +25,8 @@ use crate::runtime::signals::Signals;
 use crate::serve_config::{ListenerConfig, ServeConfig};
 use crate::sockets::{BoundSockets, ServingSockets};
 
+/// How long a stopping server waits for calls that block, an fsync for instance.
+const BLOCKING_CALLS_MAX: Duration = Duration::from_secs(30);
 /// Kafka's number of the security protocol without security.
 const PLAINTEXT: i16 = 0;
 
@@ -63,6 +65,8 @@ impl RunningServer {
         if self.control.join().is_err() {
             error!("the control thread failed");
         }
+        // Calls on threads that may block end before the node does.
+        self.data.shutdown_timeout(BLOCKING_CALLS_MAX);
         maintenance::say_notices(&self.node);
         let closed = self.node.shutdown(self.clock.now_ms());
         maintenance::say_notices(&self.node);

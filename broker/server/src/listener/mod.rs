@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -128,6 +128,7 @@ impl Acceptor {
             return Ok(None);
         };
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_keepalive(true)?;
         Ok(Some((stream, place, Peer { address, listener: self.index })))
     }
 

@@ -101,7 +101,10 @@ impl Acceptor {
                     }
                     Ok(None) => {}
                     Err(error) => {
-                        warn!("cannot accept a connection: {error}");
+                        static LIMIT: LogLimit = LogLimit::new();
+                        if let Some(more) = LIMIT.allow() {
+                            warn!("cannot accept a connection: {error}{more}");
+                        }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -127,8 +130,11 @@ impl Acceptor {
             }
             return Ok(None);
         };
-        stream.set_nodelay(true)?;
-        SockRef::from(&stream).set_keepalive(true)?;
+        let socket = SockRef::from(&stream);
+        if socket.set_tcp_nodelay(true).and_then(|()| socket.set_keepalive(true)).is_err() {
+            // The peer has gone already.
+            return Ok(None);
+        }
         Ok(Some((stream, place, Peer { address, listener: self.index })))
     }
 

@@ -93,6 +93,16 @@ impl Client {
         Ok(Self { inner: Arc::new(Inner { config, bootstrap, metadata, connections }) })
     }
 
+    /// A handle to the same cluster with connections of its own. A broker answers the requests of
+    /// one connection in order, so one that waits long, as joining a group does, holds up those
+    /// behind it.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let (config, bootstrap) = (self.inner.config.clone(), self.inner.bootstrap.clone());
+        let (metadata, connections) = (Mutex::new(self.metadata()), Mutex::default());
+        Self { inner: Arc::new(Inner { config, bootstrap, metadata, connections }) }
+    }
+
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &ClientConfig {

@@ -108,11 +108,11 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A consumer without partitions.
+    /// A consumer without partitions, with connections of its own.
     #[must_use]
     pub fn new(client: &Client, config: ConsumerConfig) -> Self {
         Self {
-            client: client.clone(),
+            client: client.apart(),
             config,
             positions: BTreeMap::new(),
             fetching: BTreeMap::new(),

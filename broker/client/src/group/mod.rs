@@ -68,10 +68,10 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member that has not joined yet.
+    /// A member that has not joined yet, with connections of its own.
     #[must_use]
     pub fn new(client: &Client, config: MemberConfig) -> Self {
-        let (client, id) = (client.clone(), String::new());
+        let (client, id) = (client.apart(), String::new());
         Self { client, config, id, generation: -1, coordinator: None }
     }
 

@@ -1,0 +1,276 @@
+//! Our client against our broker, in one process: topics, every codec and acks, offsets, a broker
+//! that goes away in the middle, a group whose members come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use client::{
+    Acks, Assignment, Client, ClientConfig, Consumer, ConsumerConfig, Error, Member, MemberConfig,
+    NewTopic, OffsetSpec, Producer, ProducerConfig, Record,
+};
+use server::RunningServer;
+use server::config::{Layers, load};
+use tokio::time::Instant;
+use wire::ErrorCode;
+use wire::compression::Codec;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker with a directory of its own.
+struct Broker {
+    running: Option<RunningServer>,
+    dir: PathBuf,
+    port: u16,
+}
+
+impl Broker {
+    fn start(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("tidelog-{name}-{}", std::process::id()));
+        let mut broker = Self { running: None, dir, port: 0 };
+        broker.run();
+        broker
+    }
+
+    fn run(&mut self) {
+        let set = [
+            format!("log.dirs={}", self.dir.display()),
+            format!("listeners=PLAINTEXT://127.0.0.1:{}", self.port),
+            "tidelog.admin.port=-1".to_owned(),
+            "offsets.topic.replication.factor=1".to_owned(),
+            "offsets.topic.num.partitions=2".to_owned(),
+            "group.initial.rebalance.delay.ms=0".to_owned(),
+        ];
+        let loaded = load(&Layers { set: set.to_vec(), ..Layers::default() }).unwrap();
+        let running = server::start(loaded.settings.serve_config()).unwrap();
+        self.port = running.listeners()[0].1.port();
+        self.running = Some(running);
+    }
+
+    fn stop(&mut self) {
+        self.running.take().unwrap().stop().unwrap();
+    }
+
+    fn client(&self) -> Client {
+        let bootstrap = format!("127.0.0.1:{}", self.port);
+        Client::new(ClientConfig { bootstrap, timeout: PATIENCE, ..ClientConfig::default() })
+            .unwrap()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let _ = running.stop();
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn record(topic: &str, key: Option<&str>, value: String) -> Record {
+    Record {
+        topic: topic.into(),
+        key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
+        value: Some(value.into()),
+        ..Record::default()
+    }
+}
+
+/// The values of a partition from `from` on, until its end as it is now.
+async fn read(client: &Client, topic: &str, partition: i32, from: i64) -> Vec<String> {
+    let deadline = Instant::now() + PATIENCE;
+    let latest = OffsetSpec::Latest;
+    let end = client.list_offsets(topic, &[partition], latest, deadline).await.unwrap();
+    let end = end[&partition].unwrap();
+    let mut consumer = Consumer::new(client, ConsumerConfig::default());
+    consumer.assign([Assignment { topic: topic.into(), partition, offset: from }]);
+    let mut values = Vec::new();
+    while consumer.positions().any(|(_, _, offset)| offset < end) {
+        assert!(Instant::now() < deadline, "no end of {topic}");
+        for fetched in consumer.poll(deadline).await.unwrap() {
+            for batch in &fetched.batches {
+                for one in batch.records() {
+                    let one = one.unwrap();
+                    assert_eq!(one.offset, from + i64::try_from(values.len()).unwrap());
+                    values.push(String::from_utf8(one.value.unwrap().to_vec()).unwrap());
+                }
+            }
+        }
+    }
+    values
+}
+
+fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|number| format!("value {number}")).collect()
+}
+
+#[test]
+fn topics_are_made_shown_and_deleted() {
+    let broker = Broker::start("topics");
+    let client = broker.client();
+    block_on(async {
+        let configs = BTreeMap::from([("retention.ms".to_owned(), "12345".to_owned())]);
+        let topic =
+            NewTopic { name: "a".into(), partitions: Some(3), configs, ..NewTopic::default() };
+        client.create_topic(&topic).await.unwrap();
+        let again = client.create_topic(&topic).await.unwrap_err();
+        assert_eq!(again.code(), Some(ErrorCode::TopicAlreadyExists));
+        let wrong = NewTopic { name: "b c".into(), ..NewTopic::default() };
+        let wrong = client.create_topic(&wrong).await.unwrap_err();
+        assert_eq!(wrong.code(), Some(ErrorCode::InvalidTopicException));
+        let shown = client.describe_topic("a").await.unwrap();
+        assert_eq!(shown.partitions.len(), 3);
+        assert_eq!(client.list_topics().await.unwrap().len(), 1);
+        client.delete_topic("a").await.unwrap();
+        assert!(client.list_topics().await.unwrap().is_empty());
+        assert!(matches!(client.delete_topic("a").await, Err(Error::NoTopic { .. })));
+        assert!(matches!(client.describe_topic("a").await, Err(Error::NoTopic { .. })));
+    });
+}
+
+#[test]
+fn every_codec_and_acks_arrives_in_order() {
+    let broker = Broker::start("codecs");
+    let client = broker.client();
+    block_on(async {
+        for acks in [Acks::None, Acks::Leader, Acks::All] {
+            for codec in Codec::ALL {
+                let topic = format!("t-{}-{acks:?}", codec.name());
+                let config =
+                    ProducerConfig { acks, codec, batch_bytes: 4_000, ..Default::default() };
+                let producer = Producer::open(&client, config).await.unwrap();
+                for value in numbers(0..1_000) {
+                    drop(producer.send(record(&topic, None, value)).await.unwrap());
+                }
+                producer.flush().await.unwrap();
+                assert_eq!(producer.delivered(), 1_000);
+                assert_eq!(read(&client, &topic, 0, 0).await, numbers(0..1_000), "{topic}");
+                assert_eq!(read(&client, &topic, 0, 990).await, numbers(990..1_000), "{topic}");
+            }
+        }
+    });
+}
+
+#[test]
+fn records_are_told_where_they_are_and_found_by_time() {
+    let broker = Broker::start("offsets");
+    let client = broker.client();
+    block_on(async {
+        let topic = NewTopic { name: "t".into(), partitions: Some(4), ..NewTopic::default() };
+        client.create_topic(&topic).await.unwrap();
+        let producer = Producer::open(&client, ProducerConfig::default()).await.unwrap();
+        let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+        for number in 0..5 {
+            let record =
+                Record { timestamp: Some(now + number), ..record("t", Some("key-1"), "v".into()) };
+            let told = producer.send(record).await.unwrap();
+            producer.flush().await.unwrap();
+            let told = told.wait().await.unwrap();
+            // Kafka's own hash puts key-1 there.
+            assert_eq!(
+                (told.partition, told.offset),
+                (client::murmur2(b"key-1") & 3, Some(number))
+            );
+        }
+        let partition = client::murmur2(b"key-1") & 3;
+        let deadline = Instant::now() + PATIENCE;
+        let ask = async |spec| {
+            client.list_offsets("t", &[partition], spec, deadline).await.unwrap()[&partition]
+        };
+        assert_eq!(ask(OffsetSpec::Earliest).await, Some(0));
+        assert_eq!(ask(OffsetSpec::Latest).await, Some(5));
+        assert_eq!(ask(OffsetSpec::At(now + 3)).await, Some(3));
+        assert_eq!(ask(OffsetSpec::At(now + 9)).await, None);
+        let none = Record { partition: Some(9), ..record("t", None, "v".into()) };
+        assert!(matches!(producer.send(none).await, Err(Error::NoPartition { count: 4, .. })));
+    });
+}
+
+#[test]
+fn a_broker_that_goes_away_and_comes_back_leaves_no_gap_and_no_double() {
+    let mut broker = Broker::start("restart");
+    let client = broker.client();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let producer = runtime.block_on(async {
+        let config = ProducerConfig { batch_bytes: 500, ..ProducerConfig::default() };
+        Arc::new(Producer::open(&client, config).await.unwrap())
+    });
+    let sending = {
+        let producer = Arc::clone(&producer);
+        runtime.spawn(async move {
+            for value in numbers(0..30_000) {
+                drop(producer.send(record("t", None, value)).await.unwrap());
+            }
+            producer.flush().await
+        })
+    };
+    let deadline = std::time::Instant::now() + PATIENCE;
+    for delivered in [3_000, 12_000] {
+        while producer.delivered() < delivered {
+            assert!(std::time::Instant::now() < deadline, "nothing is delivered");
+            std::thread::yield_now();
+        }
+        broker.stop();
+        broker.run();
+    }
+    runtime.block_on(sending).unwrap().unwrap();
+    let values = runtime.block_on(read(&client, "t", 0, 0));
+    assert_eq!(values, numbers(0..30_000));
+}
+
+#[test]
+fn members_share_a_topic_and_go_on_where_the_group_was() {
+    let broker = Broker::start("group");
+    let client = broker.client();
+    block_on(async {
+        let topic = NewTopic { name: "t".into(), partitions: Some(4), ..NewTopic::default() };
+        client.create_topic(&topic).await.unwrap();
+        let config = MemberConfig {
+            group: "g".into(),
+            topics: vec!["t".into()],
+            session_timeout: Duration::from_secs(10),
+            rebalance_timeout: Duration::from_secs(10),
+        };
+        let mut first = Member::new(&client, config.clone());
+        let all = first.join().await.unwrap();
+        assert_eq!(all.partitions["t"], [0, 1, 2, 3]);
+        assert!(first.committed(&all.partitions).await.unwrap().is_empty());
+        let offsets = BTreeMap::from([((Arc::from("t"), 2), 17)]);
+        first.commit(&offsets).await.unwrap();
+
+        let mut second = Member::new(&client, config.clone());
+        let (second, share) = {
+            let joining = tokio::spawn(async move {
+                let share = second.join().await.unwrap();
+                (second, share)
+            });
+            let deadline = Instant::now() + PATIENCE;
+            while first.heartbeat().await.unwrap() {
+                assert!(Instant::now() < deadline, "the group does not gather anew");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let rest = first.join().await.unwrap();
+            let (second, share) = joining.await.unwrap();
+            let both: BTreeSet<i32> =
+                rest.partitions["t"].iter().chain(&share.partitions["t"]).copied().collect();
+            assert_eq!(both, BTreeSet::from([0, 1, 2, 3]));
+            assert_eq!(rest.partitions["t"].len(), 2);
+            assert_eq!(rest.generation, share.generation);
+            (second, share)
+        };
+        assert_eq!(share.partitions["t"].len(), 2);
+        drop(second);
+        first.leave().await.unwrap();
+
+        let mut third = Member::new(&client, MemberConfig { group: "g".into(), ..config });
+        let committed = third.committed(&all.partitions).await.unwrap();
+        assert_eq!(committed, offsets);
+        third.leave().await.unwrap();
+    });
+}

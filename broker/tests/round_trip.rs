@@ -1,6 +1,12 @@
 //! Our client against our broker, in one process: topics, every codec and acks, offsets, a broker
 //! that goes away in the middle, a group whose members come and go.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as expected"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -210,10 +216,10 @@ fn a_broker_that_goes_away_and_comes_back_leaves_no_gap_and_no_double() {
             producer.flush().await
         })
     };
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     for delivered in [3_000, 12_000] {
         while producer.delivered() < delivered {
-            assert!(std::time::Instant::now() < deadline, "nothing is delivered");
+            assert!(Instant::now() < deadline, "nothing is delivered");
             std::thread::yield_now();
         }
         broker.stop();

@@ -11,6 +11,7 @@ use super::log_dirs::{LogDirs, Removal};
 use super::{DirectoryError, DirectoryName, TopicPartition};
 use crate::checkpoints::{CheckpointError, clean_shutdown, partition_metadata};
 use crate::config::LogConfig;
+use crate::disk::{Access, DiskError};
 use crate::log::{Log, OpenArgs, RecoveryReport};
 
 /// Most threads that open logs at once.
@@ -23,8 +24,9 @@ const METADATA_LOG: &str = "__cluster_metadata-0";
 pub enum Placement {
     /// It is this node's: open it.
     Keep(Arc<LogConfig>),
-    /// It is this node's, and its directory does not name the topic (a crash took the file):
-    /// open it and write this id.
+    /// It is this node's, and its directory does not name the topic, as a crash took the file:
+    /// open it and write this id. If there are records, of which none was ever flushed, they may
+    /// be those of a deleted topic of the same name: then it is set aside as well.
     Adopt(Arc<LogConfig>, TopicId),
     /// No assignment wants it: set it aside.
     Stray,
@@ -162,7 +164,11 @@ impl LogDirs {
                     continue;
                 }
             };
-            let (config, topic_id) = match (args.place)(&partition, topic_id) {
+            let mut placement = (args.place)(&partition, topic_id);
+            if matches!(placement, Placement::Adopt(..)) && self.has_records(&path)? {
+                placement = Placement::Stray;
+            }
+            let (config, topic_id) = match placement {
                 Placement::Keep(config) => (config, topic_id),
                 Placement::Adopt(config, id) => {
                     let file = path.join(partition_metadata::FILE);
@@ -178,11 +184,7 @@ impl LogDirs {
                     (config, Some(id))
                 }
                 Placement::Stray => {
-                    let id = Uuid::from_random((args.random)());
-                    let name = partition.retired_name(id, super::Suffix::Stray);
-                    let to = dir.path().join(name);
-                    self.disk.rename(&path, &to)?;
-                    loaded.strays.push(to);
+                    loaded.strays.push(self.stray(dir, &partition, &path, args)?);
                     continue;
                 }
             };
@@ -199,6 +201,28 @@ impl LogDirs {
         }
         self.disk.sync_dir(dir.path())?;
         Ok((jobs, epoch))
+    }
+
+    fn has_records(&self, path: &Path) -> Result<bool, DiskError> {
+        for entry in self.disk.list(path)?.iter().filter(|entry| entry.name.ends_with(".log")) {
+            if !self.disk.open(&path.join(&entry.name), Access::Read)?.is_empty()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn stray(
+        &self,
+        dir: &LogDir,
+        partition: &TopicPartition,
+        path: &Path,
+        args: &mut LoadArgs<'_>,
+    ) -> Result<PathBuf, DiskError> {
+        let id = Uuid::from_random((args.random)());
+        let to = dir.path().join(partition.retired_name(id, super::Suffix::Stray));
+        self.disk.rename(path, &to)?;
+        Ok(to)
     }
 
     /// The id in a partition's directory. A file that a crash tore before the log's first flush is

@@ -83,6 +83,9 @@ pub struct Loaded {
     pub broker_epoch: i64,
 }
 
+/// A log's configuration, and the id of its topic when its directory says.
+type Kept = (Arc<LogConfig>, Option<TopicId>);
+
 struct Job {
     partition: TopicPartition,
     topic_id: Option<TopicId>,
@@ -155,36 +158,16 @@ impl LogDirs {
                     continue;
                 }
             };
-            let topic_id = match self.topic_id(&path, loaded) {
-                Ok(topic_id) => topic_id,
-                Err(error) if error.disk_error().is_some() => return Err(error),
+            let (config, topic_id) = match self.decide(dir, &partition, &path, args, loaded) {
+                Ok(Some(keep)) => keep,
+                Ok(None) => continue,
+                Err(error) if error.disk_error().is_some_and(|error| !error.heals()) => {
+                    return Err(error);
+                }
+                // Its own file is at fault, or the disk is full, which is no broken one.
                 Err(error) => {
                     held(&self.state).put(&partition, place);
                     loaded.failed.push((partition, error));
-                    continue;
-                }
-            };
-            let mut placement = (args.place)(&partition, topic_id);
-            if matches!(placement, Placement::Adopt(..)) && self.has_records(&path)? {
-                placement = Placement::Stray;
-            }
-            let (config, topic_id) = match placement {
-                Placement::Keep(config) => (config, topic_id),
-                Placement::Adopt(config, id) => {
-                    let file = path.join(partition_metadata::FILE);
-                    match partition_metadata::write(&*self.disk, &file, id) {
-                        // A full disk is no broken one.
-                        Err(error) if error.heals() => {
-                            held(&self.state).put(&partition, place);
-                            loaded.failed.push((partition, error.into()));
-                            continue;
-                        }
-                        result => result?,
-                    }
-                    (config, Some(id))
-                }
-                Placement::Stray => {
-                    loaded.strays.push(self.stray(dir, &partition, &path, args)?);
                     continue;
                 }
             };
@@ -203,6 +186,32 @@ impl LogDirs {
         Ok((jobs, epoch))
     }
 
+    /// What to open a log with; None when it has been set aside.
+    fn decide(
+        &self,
+        dir: &LogDir,
+        partition: &TopicPartition,
+        path: &Path,
+        args: &mut LoadArgs<'_>,
+        loaded: &mut Loaded,
+    ) -> Result<Option<Kept>, DirectoryError> {
+        let topic_id = self.topic_id(path, loaded)?;
+        match (args.place)(partition, topic_id) {
+            Placement::Keep(config) => return Ok(Some((config, topic_id))),
+            Placement::Adopt(config, id) if !self.has_records(path)? => {
+                let file = path.join(partition_metadata::FILE);
+                partition_metadata::write(&*self.disk, &file, id)?;
+                return Ok(Some((config, Some(id))));
+            }
+            Placement::Adopt(..) | Placement::Stray => {}
+        }
+        let id = Uuid::from_random((args.random)());
+        let to = dir.path().join(partition.retired_name(id, super::Suffix::Stray));
+        self.disk.rename(path, &to)?;
+        loaded.strays.push(to);
+        Ok(None)
+    }
+
     fn has_records(&self, path: &Path) -> Result<bool, DiskError> {
         for entry in self.disk.list(path)?.iter().filter(|entry| entry.name.ends_with(".log")) {
             if !self.disk.open(&path.join(&entry.name), Access::Read)?.is_empty()? {
@@ -210,19 +219,6 @@ impl LogDirs {
             }
         }
         Ok(false)
-    }
-
-    fn stray(
-        &self,
-        dir: &LogDir,
-        partition: &TopicPartition,
-        path: &Path,
-        args: &mut LoadArgs<'_>,
-    ) -> Result<PathBuf, DiskError> {
-        let id = Uuid::from_random((args.random)());
-        let to = dir.path().join(partition.retired_name(id, super::Suffix::Stray));
-        self.disk.rename(path, &to)?;
-        Ok(to)
     }
 
     /// The id in a partition's directory. A file that a crash tore before the log's first flush is

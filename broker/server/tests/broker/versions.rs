@@ -115,6 +115,7 @@ fn every_advertised_version_is_answered() {
         assert_eq!(answer.brokers.len(), 1, "Metadata {version}");
     }
     sweep_control(client, left);
+    sweep_configs(client, left);
     sweep_groups(client, left);
     for (version, answer) in sweep(client, left, |version| DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {
@@ -130,6 +131,24 @@ fn every_advertised_version_is_answered() {
     }
     let missing: Vec<i16> = left.api_keys.iter().map(|api| api.api_key).collect();
     assert!(missing.is_empty(), "advertised and not tested: {missing:?}");
+}
+
+fn sweep_configs(client: &mut Client, left: &mut ApiVersionsResponse) {
+    for (version, answer) in sweep(client, left, |version| DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: 2,
+            resource_name: "sweep".to_owned(),
+            configuration_keys: None,
+        }],
+        include_synonyms: true,
+        include_documentation: version >= 3,
+    }) {
+        let result = &answer.results[0];
+        assert_eq!(result.error_code, 0, "DescribeConfigs {version}");
+        let retention = result.configs.iter().find(|c| c.name == "retention.ms").unwrap();
+        assert_eq!(retention.value.as_deref(), Some("604800000"), "{version}");
+        assert_eq!(retention.synonyms[0].name, "log.retention.hours", "{version}");
+    }
 }
 
 fn sweep_control(client: &mut Client, left: &mut ApiVersionsResponse) {

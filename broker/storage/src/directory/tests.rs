@@ -326,3 +326,33 @@ fn checkpoints_survive_and_a_failure_stays_in_its_directory() {
     let points: Vec<_> = loaded.logs.iter().map(|log| log.high_watermark.0).collect();
     assert_eq!(points, [5, 8]);
 }
+
+#[test]
+fn a_log_without_a_topic_id_is_adopted_only_when_it_is_empty() {
+    let disk = SimDisk::new(1);
+    let dirs = formatted(&disk, &["a"], 0);
+    load_all(&dirs);
+    for topic in ["empty", "full"] {
+        let config = Arc::new(LogConfig::default());
+        dirs.create_partition(&partition(topic, 0), topic_id(1), config, 0).unwrap();
+        let file = format!("/data/a/{topic}-0/partition.metadata");
+        // Torn, as by a crash before the first flush.
+        disk.open(Path::new(&file), Access::ReadWrite).unwrap().truncate(5).unwrap();
+    }
+    drop(dirs);
+    let log = Path::new("/data/a/full-0/00000000000000000000.log");
+    disk.open(log, Access::ReadWrite).unwrap().truncate(100).unwrap();
+    let dirs = formatted(&disk, &["a"], 0);
+    let adopt: &Place<'_> = &|_, id| {
+        assert_eq!(id, None);
+        Placement::Adopt(Arc::new(LogConfig::default()), topic_id(2))
+    };
+    let loaded = load(&dirs, adopt).unwrap();
+    let names: Vec<_> = loaded.logs.iter().map(|log| log.partition.topic.as_str()).collect();
+    assert_eq!(names, ["empty"]);
+    assert_eq!(loaded.logs[0].topic_id, Some(topic_id(2)));
+    assert_eq!(loaded.strays.len(), 1, "its records may be another topic's");
+    assert_eq!(loaded.damaged_checkpoints.len(), 2);
+    let file = Path::new("/data/a/empty-0/partition.metadata");
+    assert!(!disk.open(file, Access::Read).unwrap().is_empty().unwrap());
+}

@@ -38,6 +38,9 @@ pub(crate) struct Model {
     pub(crate) end: i64,
     /// The first offset that readers may ask for.
     pub(crate) start: i64,
+    /// `start` before the last restart: what lies below had been given up, and a crash may bring
+    /// its files back without its leader epochs.
+    pub(crate) given_up: i64,
     /// Everything below was flushed successfully, so it must survive.
     pub(crate) durable: i64,
     /// Batches of an append that never got an answer: they may have come to the disk or not.
@@ -98,6 +101,7 @@ impl Model {
         }
         self.entries.retain(|entry| entry.next <= end);
         self.end = end;
+        self.given_up = self.start;
         self.start = start;
         let ids: Vec<i64> = self.sequences.keys().copied().collect();
         for id in ids {

@@ -228,7 +228,8 @@ impl World {
             self.read_somewhere(at);
         }
         let part = &self.parts[at];
-        if let Some(last) = part.model.readable().last() {
+        if let Some(last) = part.model.readable().last().filter(|it| it.base >= part.model.given_up)
+        {
             let latest = part.log.as_ref().unwrap().latest_epoch();
             assert_eq!(latest, Some(LeaderEpoch(last.epoch)), "{}: epochs", part.name);
         }

@@ -114,7 +114,10 @@ impl Poll {
             let sleeper = Sleeper::new();
             let missing = self.min_bytes - round.bytes;
             let wait = FetchWait::new(missing, Arc::clone(&sleeper) as Arc<_>);
-            let (guards, look_now) = self.park(&round, &wait);
+            let Some((guards, look_now)) = self.park(&round, &wait) else {
+                // No room to wait: what there is has to do.
+                return respond::respond(&self.broker, self.context, round);
+            };
             let is_last = if look_now {
                 Instant::now() >= self.deadline
             } else {
@@ -136,19 +139,19 @@ impl Poll {
         }
     }
 
-    /// Waits at every partition; `true` = something has changed already, or there is no room to
-    /// wait.
-    fn park(&self, round: &Round, wait: &Arc<FetchWait>) -> (Vec<WaitGuard>, bool) {
+    /// Waits at every partition; `true` = something has changed already, `None` = there is no room.
+    fn park(&self, round: &Round, wait: &Arc<FetchWait>) -> Option<(Vec<WaitGuard>, bool)> {
         let mut guards = Vec::with_capacity(round.found.len());
         for found in &round.found {
             let Some(partition) = &found.partition else { continue };
             let seen = Offset(found.data.high_watermark);
             match partition.park_fetch(seen, Arc::clone(wait)) {
                 Parked::Waiting(guard) => guards.push(guard),
-                Parked::Ready | Parked::Full => return (guards, true),
+                Parked::Ready => return Some((guards, true)),
+                Parked::Full => return None,
             }
         }
-        (guards, false)
+        Some((guards, false))
     }
 }
 

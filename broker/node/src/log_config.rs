@@ -13,6 +13,8 @@ pub struct LogLimits {
     pub producers_max: usize,
     /// Most bytes that one batch may decompress to when the broker has to look inside.
     pub decompressed_bytes_max: usize,
+    /// `tidelog.produce.validation`: whether compressed batches of clients are opened.
+    pub strict_validation: bool,
 }
 
 impl Default for LogLimits {
@@ -22,6 +24,7 @@ impl Default for LogLimits {
             producer_expiration_ms: log.producer_expiration_ms,
             producers_max: log.producers_max,
             decompressed_bytes_max: log.decompressed_bytes_max,
+            strict_validation: log.strict_validation,
         }
     }
 }
@@ -61,5 +64,6 @@ pub(crate) fn log_config(topic: &Resolved, limits: &LogLimits) -> LogConfig {
         producer_expiration_ms: limits.producer_expiration_ms,
         producers_max: limits.producers_max,
         decompressed_bytes_max: limits.decompressed_bytes_max,
+        strict_validation: limits.strict_validation,
     }
 }

@@ -63,6 +63,8 @@ pub struct LogConfig {
     pub producers_max: usize,
     /// Most bytes one batch may decompress to when the broker has to look inside.
     pub decompressed_bytes_max: usize,
+    /// `tidelog.produce.validation` of the broker: whether compressed batches of clients are opened.
+    pub strict_validation: bool,
 }
 
 impl Default for LogConfig {
@@ -88,6 +90,7 @@ impl Default for LogConfig {
             producer_expiration_ms: DAY_MS,
             producers_max: 100_000,
             decompressed_bytes_max: 64 << 20,
+            strict_validation: true,
         }
     }
 }

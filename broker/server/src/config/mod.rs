@@ -100,6 +100,7 @@ impl Settings {
             },
             log_limits: LogLimits {
                 producer_expiration_ms: whole_ms(self.producer_id_expiration),
+                strict_validation: !self.relaxed_validation,
                 ..LogLimits::default()
             },
             groups: coordinator::Config {

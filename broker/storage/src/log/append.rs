@@ -187,6 +187,7 @@ impl Log {
             timestamp_max: now_ms.saturating_add(config.timestamp_after_max_ms),
             key_required: config.cleanup.compact,
             decompressed_bytes_max: config.decompressed_bytes_max,
+            strict: config.strict_validation,
         }
     }
 

@@ -12,6 +12,7 @@ const RULES: ProduceRules = ProduceRules {
     timestamp_max: 1 << 50,
     key_required: false,
     decompressed_bytes_max: 1 << 20,
+    strict: true,
 };
 
 fn sample(options: BatchOptions) -> Bytes {
@@ -80,6 +81,27 @@ fn rules_are_enforced() {
         validate_produced(&batch, &tight),
         Err(BatchError::Compression(CompressionError::TooLarge { limit: 10 }))
     ));
+}
+
+#[test]
+fn relaxed_validation_believes_the_header_of_compressed_batches_alone() {
+    let relaxed = ProduceRules { strict: false, ..RULES };
+    let forged = |codec| {
+        let mut bytes = sample(BatchOptions { codec, ..BatchOptions::default() }).to_vec();
+        // Three records announced as four: only who opens the batch sees it.
+        bytes[57..61].copy_from_slice(&4_i32.to_be_bytes());
+        bytes[23..27].copy_from_slice(&3_i32.to_be_bytes());
+        super::batch::seal(&mut bytes);
+        parse(&bytes.into())
+    };
+    assert!(validate_produced(&forged(Codec::Zstd), &RULES).is_err());
+    assert!(validate_produced(&forged(Codec::None), &relaxed).is_err());
+    let found = validate_produced(&forged(Codec::Zstd), &relaxed).unwrap();
+    assert_eq!(found, Validated { max_timestamp: 3_000, max_timestamp_offset_delta: 3 });
+    let late = ProduceRules { timestamp_max: 2_500, ..relaxed };
+    assert!(validate_produced(&forged(Codec::Zstd), &late).is_err());
+    let keyed = ProduceRules { key_required: true, ..relaxed };
+    assert!(validate_produced(&forged(Codec::Zstd), &keyed).is_err());
 }
 
 #[test]

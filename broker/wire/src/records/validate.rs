@@ -2,6 +2,7 @@
 
 use super::header::NO_SEQUENCE;
 use super::{Batch, BatchError, NO_TIMESTAMP, TimestampType};
+use crate::compression::Codec;
 
 /// What a topic asks of its batches.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,10 @@ pub struct ProduceRules {
     pub key_required: bool,
     /// Bytes that a compressed batch may hold when decompressed.
     pub decompressed_bytes_max: usize,
+    /// Whether compressed batches are opened too (`tidelog.produce.validation=strict`, what Kafka
+    /// does). Relaxed, the header of a compressed batch is believed where it says all that is
+    /// needed.
+    pub strict: bool,
 }
 
 /// What the check learned about a batch.
@@ -34,7 +39,34 @@ pub struct Validated {
 pub fn validate_produced(batch: &Batch, rules: &ProduceRules) -> Result<Validated, BatchError> {
     batch.verify_crc()?;
     validate_header(batch)?;
+    if believes_header(batch, rules) {
+        return validate_by_header(batch, rules);
+    }
     validate_records(batch, rules)
+}
+
+fn believes_header(batch: &Batch, rules: &ProduceRules) -> bool {
+    let header = batch.header();
+    let compressed = header.attributes.codec().is_ok_and(|codec| codec != Codec::None);
+    !rules.strict && compressed && !rules.key_required && header.max_timestamp != NO_TIMESTAMP
+}
+
+fn validate_by_header(batch: &Batch, rules: &ProduceRules) -> Result<Validated, BatchError> {
+    let header = batch.header();
+    let index = header.last_offset_delta;
+    check_timestamp(index, header.max_timestamp, rules)?;
+    Ok(Validated { max_timestamp: header.max_timestamp, max_timestamp_offset_delta: index })
+}
+
+fn check_timestamp(index: i32, timestamp: i64, rules: &ProduceRules) -> Result<(), BatchError> {
+    let out_of_range = timestamp < rules.timestamp_min || timestamp > rules.timestamp_max;
+    if out_of_range
+        && timestamp != NO_TIMESTAMP
+        && rules.timestamp_type == TimestampType::CreateTime
+    {
+        return Err(BatchError::InvalidTimestamp { index, timestamp });
+    }
+    Ok(())
 }
 
 fn validate_header(batch: &Batch) -> Result<(), BatchError> {
@@ -78,13 +110,7 @@ fn validate_records(batch: &Batch, rules: &ProduceRules) -> Result<Validated, Ba
             return Err(BatchError::InvalidRecord { index, reason: "compacted topics need a key" });
         }
         let timestamp = record.timestamp;
-        let out_of_range = timestamp < rules.timestamp_min || timestamp > rules.timestamp_max;
-        if out_of_range
-            && timestamp != NO_TIMESTAMP
-            && rules.timestamp_type == TimestampType::CreateTime
-        {
-            return Err(BatchError::InvalidTimestamp { index, timestamp });
-        }
+        check_timestamp(index, timestamp, rules)?;
         if timestamp > found.max_timestamp {
             found.max_timestamp = timestamp;
             found.max_timestamp_offset_delta = record.offset_delta;

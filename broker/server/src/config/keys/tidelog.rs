@@ -6,7 +6,9 @@ use crate::config::def::{Check, Def, Kind, boolean, int, long, text, unset};
 pub(in crate::config) const KEYS: &[Def] = &[
     unset("tidelog.cluster.id", Kind::Text)
         .doc("The cluster's id; a directory of another cluster is refused. Made when unset."),
-    text("tidelog.produce.validation", "strict").check(Check::OneOf(&["strict", "relaxed"])),
+    text("tidelog.produce.validation", "strict")
+        .check(Check::OneOf(&["strict", "relaxed"]))
+        .doc("strict opens every produced batch, as Kafka does; relaxed believes compressed ones."),
     text("tidelog.admin.host", "")
         .doc("The address of the HTTP listener for health and metrics; empty is every address."),
     int("tidelog.admin.port", "9644")

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use metadata::control::Settings;
-use wire::ids::BrokerId;
+use wire::ids::{BrokerId, Uuid};
 
 use crate::log_config::LogLimits;
 
@@ -18,6 +18,8 @@ pub struct NodeConfig {
     pub rack: Option<String>,
     /// `log.dirs`, at least one.
     pub log_dirs: Vec<PathBuf>,
+    /// `tidelog.log.dirs.abandoned`: directory ids that this broker had and will not have again.
+    pub abandoned_log_dirs: Vec<Uuid>,
     /// `metadata.log.dir`; the first of `log_dirs` when absent.
     pub metadata_log_dir: Option<PathBuf>,
     /// `tidelog.cluster.id`: required of the disk if it has one, given to it if it has none.

@@ -3,6 +3,7 @@
 use metadata::ReplayError;
 use storage::disk::DiskError;
 use storage::error::{AppendError, LogError, ReadError};
+use wire::ids::Uuid;
 
 /// Why a node does not open, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,36 @@ pub enum Error {
     /// The directory of the metadata log is offline.
     #[error("the directory of the metadata log, {}, is offline", .0.display())]
     MetadataDirOffline(std::path::PathBuf),
+    /// The metadata log's directory has no `meta.properties`, but another one has.
+    #[error(
+        "the directory of the metadata log, {}, is empty, but this broker's log directories belong \
+         to cluster {cluster}: is its disk mounted?", .path.display()
+    )]
+    MetadataDirEmpty {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// The cluster of the others.
+        cluster: String,
+    },
+    /// There are partitions, but no metadata log where it should be.
+    #[error(
+        "{}, the metadata log, is missing, but {} is there: a new cluster would set all data aside. \
+         Name the directory that holds the metadata log in metadata.log.dir (without it, it is the \
+         first of log.dirs), or restore it", .expected.display(), .found.display()
+    )]
+    MetadataLogMissing {
+        /// Where it should be.
+        expected: std::path::PathBuf,
+        /// A partition, or the metadata log of another directory.
+        found: std::path::PathBuf,
+    },
+    /// A directory that this broker registered is not among its log directories.
+    #[error(
+        "log directories with these ids (directory.id of meta.properties) are missing: {}; what \
+         they hold would come back empty. Mount them and name them in log.dirs, or, to give up \
+         what only they hold, set tidelog.log.dirs.abandoned to these ids", join(.0)
+    )]
+    LogDirsMissing(Vec<Uuid>),
     /// The log directories and the metadata log name different clusters.
     #[error("the log directories belong to cluster {directories}, the metadata log to {log}")]
     TwoClusters {
@@ -59,6 +90,10 @@ pub enum Error {
     /// the process starts again.
     #[error("the controller has stopped after an earlier failure")]
     ControllerStopped,
+}
+
+fn join(ids: &[Uuid]) -> String {
+    ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Error {

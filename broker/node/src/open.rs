@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 use metadata::Image;
 use metadata::control::{Decision, brokers, features};
 use replication::fetch_session::SessionCache;
-use storage::directory::{LoadArgs, Loaded, LogDir, LogDirs, Placement, TopicPartition};
+use storage::directory::{
+    DirectoryName, LoadArgs, Loaded, LogDir, LogDirs, Placement, TopicPartition,
+};
 use storage::disk::Disk;
 use storage::log::Log;
 use wire::ids::{PartitionIndex, TopicId, Uuid};
@@ -49,6 +51,7 @@ impl Node {
         let mut random = Random::new(seed);
         let notices = Notices::default();
         let disks = open_dirs(&config, &disk, &mut random)?;
+        require_metadata_log(&disk, &disks)?;
         let mut quorum = quorum::Config::new(config.node_id, disks.metadata_dir_id);
         quorum.snapshot_bytes = config.metadata_snapshot_bytes;
         quorum.snapshot_interval_ms = config.metadata_snapshot_interval_ms;
@@ -167,16 +170,45 @@ fn open_dirs(
     let known = stored.or_else(|| metadata_dirs.as_ref().and_then(LogDirs::cluster_id));
     let cluster_id =
         known.or_else(|| config.cluster_id.clone()).unwrap_or_else(|| random.uuid().to_string());
-    dirs.format(&cluster_id, &mut || random.u128())?;
+    let holder = metadata_dirs.as_ref().unwrap_or(&dirs);
+    let fresh = |dir: &&Arc<LogDir>| dir.id().is_none() && !dir.is_offline();
+    let is_metadata_dir = |dir: &&Arc<LogDir>| dir.path() == metadata_dir;
+    if let Some(cluster) = dirs.cluster_id()
+        && holder.dirs().iter().filter(is_metadata_dir).any(|dir| fresh(&dir))
+    {
+        return Err(Error::MetadataDirEmpty { path: metadata_dir, cluster });
+    }
+    // The metadata log's directory first: one that is fresh beside others that are not is refused.
     if let Some(metadata_dirs) = &metadata_dirs {
         metadata_dirs.format(&cluster_id, &mut || random.u128())?;
     }
-    let holder = metadata_dirs.as_ref().unwrap_or(&dirs);
+    dirs.format(&cluster_id, &mut || random.u128())?;
     let dir = holder.dirs().iter().find(|dir| dir.path() == metadata_dir).cloned();
     let with_id = dir.filter(|dir| !dir.is_offline()).and_then(|dir| Some((dir.id()?, dir)));
     let (metadata_dir_id, metadata_dir) =
         with_id.ok_or_else(|| Error::MetadataDirOffline(metadata_dir.join(DIRECTORY)))?;
     Ok(Disks { dirs, metadata_dirs, cluster_id, metadata_dir, metadata_dir_id })
+}
+
+/// Refuses to form a new cluster over data: partitions without a metadata log mean that it is lost
+/// or lies elsewhere, and every one of them would be set aside.
+fn require_metadata_log(disk: &Arc<dyn Disk>, disks: &Disks) -> Result<(), Error> {
+    let expected = disks.metadata_dir.path().join(DIRECTORY);
+    let is_log = |name: &str| name.ends_with(".log") || name.ends_with(".checkpoint");
+    if disk.exists(&expected)? && disk.list(&expected)?.iter().any(|file| is_log(&file.name)) {
+        return Ok(());
+    }
+    for dir in disks.dirs.dirs().iter().filter(|dir| !dir.is_offline()) {
+        let entries = disk.list(dir.path())?;
+        let partition =
+            |name: &str| matches!(DirectoryName::parse(name), DirectoryName::Partition(_));
+        let folders = entries.iter().filter(|entry| entry.is_dir);
+        let held = folders.map(|entry| &entry.name).find(|name| partition(name));
+        if let Some(held) = held {
+            return Err(Error::MetadataLogMissing { expected, found: dir.path().join(held) });
+        }
+    }
+    Ok(())
 }
 
 /// Bootstraps a fresh cluster, registers this broker and unfences it; gives its epoch.
@@ -196,13 +228,14 @@ fn register(
         records: features::bootstrap(ctx.image, &disks.cluster_id),
         response: (),
     })?;
+    let log_dirs = registered_dirs(config, &disks.dirs, image)?;
     let registration = brokers::Registration {
         id: config.node_id,
         incarnation: controller.random.uuid(),
         cluster_id: Some(disks.cluster_id.clone()),
         endpoints: config.endpoints.clone(),
         rack: config.rack.clone(),
-        log_dirs: disks.dirs.dirs().iter().filter_map(|dir| dir.id()).collect(),
+        log_dirs,
     };
     let epoch = controller.decide_alone(now_ms, settings, image, |ctx, next_offset| {
         // One broker, alone on its disks: no other run can be alive.
@@ -212,6 +245,23 @@ fn register(
         brokers::unfence_broker(ctx.image, config.node_id, epoch)
     })??;
     Ok(epoch)
+}
+
+/// The ids to register: those that are here, and those of directories that are offline.
+///
+/// A directory that is neither (its disk is not mounted, say) stops the start: its partitions would
+/// be made anew, empty, and lead.
+fn registered_dirs(config: &NodeConfig, dirs: &LogDirs, image: &Image) -> Result<Vec<Uuid>, Error> {
+    let mut ids: Vec<Uuid> = dirs.dirs().iter().filter_map(|dir| dir.id()).collect();
+    let before = image.brokers.get(config.node_id).map_or(&[][..], |broker| &broker.log_dirs);
+    let absent = before.iter().filter(|id| !config.abandoned_log_dirs.contains(id));
+    let absent: Vec<Uuid> = absent.filter(|id| !ids.contains(id)).copied().collect();
+    let offline = dirs.dirs().iter().filter(|dir| dir.id().is_none()).count();
+    if absent.len() > offline {
+        return Err(Error::LogDirsMissing(absent));
+    }
+    ids.extend(absent);
+    Ok(ids)
 }
 
 /// Opens the logs that the image assigns to this broker and sets the others aside.

@@ -28,6 +28,7 @@ pub(crate) fn config(dirs: &[&str]) -> NodeConfig {
         node_id: BrokerId(1),
         rack: None,
         log_dirs: dirs.iter().map(PathBuf::from).collect(),
+        abandoned_log_dirs: Vec::new(),
         metadata_log_dir: None,
         cluster_id: None,
         endpoints: vec![Endpoint {

@@ -4,6 +4,7 @@
 mod common;
 #[cfg(test)]
 mod crashes;
+mod dirs;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

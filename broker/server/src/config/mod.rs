@@ -85,6 +85,7 @@ impl Settings {
             node_id: BrokerId(self.node.node_id),
             rack: self.node.rack.clone(),
             log_dirs: self.log_dirs.clone(),
+            abandoned_log_dirs: self.abandoned_log_dirs.clone(),
             metadata_log_dir: Some(self.metadata_log_dir.clone()),
             cluster_id: self.node.cluster_id.clone(),
             endpoints,

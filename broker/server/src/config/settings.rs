@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use metadata::topic_config::Defaults;
+use wire::ids::Uuid;
 
 use crate::serve_config::{ListenerConfig, MaintenanceConfig, SocketConfig};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Directories of logs; at least one.
     pub log_dirs: Vec<PathBuf>,
+    /// Ids of directories that this broker had and will not have again.
+    pub abandoned_log_dirs: Vec<Uuid>,
     /// Directory of the metadata log.
     pub metadata_log_dir: PathBuf,
     /// Threads that open logs at start, for each directory.

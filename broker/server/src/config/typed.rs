@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use metadata::topic_config::Defaults;
+use wire::ids::Uuid;
 
 use super::error::ConfigError;
 use super::listeners;
@@ -31,6 +32,7 @@ impl Settings {
             maintenance: maintenance(resolved)?,
             worker_threads: resolved.get("tidelog.data.threads")?,
             drain_timeout: millis(resolved, "tidelog.shutdown.timeout.ms")?,
+            abandoned_log_dirs: abandoned_log_dirs(resolved)?,
             metadata_log_dir: metadata_log_dir(resolved, &log_dirs)?,
             log_dirs,
             recovery_threads_per_dir: resolved.get("num.recovery.threads.per.data.dir")?,
@@ -136,6 +138,14 @@ fn log_dirs(resolved: &Resolved) -> Result<Vec<PathBuf>, ConfigError> {
         Some(twice) => Err(invalid(resolved, key, twice.display(), "each directory once")),
         None => Ok(dirs),
     }
+}
+
+fn abandoned_log_dirs(resolved: &Resolved) -> Result<Vec<Uuid>, ConfigError> {
+    let key = "tidelog.log.dirs.abandoned";
+    let parse = |id: String| {
+        id.parse().map_err(|_| invalid(resolved, key, &id, "ids as directory.id has them"))
+    };
+    resolved.list(key)?.into_iter().map(parse).collect()
 }
 
 fn metadata_log_dir(resolved: &Resolved, log_dirs: &[PathBuf]) -> Result<PathBuf, ConfigError> {

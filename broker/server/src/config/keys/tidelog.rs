@@ -1,6 +1,6 @@
 //! The keys that Kafka lacks.
 
-use crate::config::def::{Check, Def, Kind, boolean, int, long, text, unset};
+use crate::config::def::{Check, Def, Kind, boolean, int, list, long, text, unset};
 
 /// The keys of this area.
 pub(in crate::config) const KEYS: &[Def] = &[
@@ -14,6 +14,8 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("tidelog.admin.port", "9644")
         .range(-1.0, 65_535.0)
         .doc("Its port; 0 is any free one, -1 is no such listener."),
+    list("tidelog.log.dirs.abandoned", "")
+        .doc("Ids (directory.id) of log directories that this broker had and will not have again."),
     int("tidelog.data.threads", "0")
         .range(0.0, 1024.0)
         .doc("Threads that serve clients; 0 is one for each core."),

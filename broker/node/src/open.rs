@@ -199,13 +199,15 @@ fn require_metadata_log(disk: &Arc<dyn Disk>, disks: &Disks) -> Result<(), Error
         return Ok(());
     }
     for dir in disks.dirs.dirs().iter().filter(|dir| !dir.is_offline()) {
-        let entries = disk.list(dir.path())?;
-        let partition =
-            |name: &str| matches!(DirectoryName::parse(name), DirectoryName::Partition(_));
-        let folders = entries.iter().filter(|entry| entry.is_dir);
-        let held = folders.map(|entry| &entry.name).find(|name| partition(name));
-        if let Some(held) = held {
-            return Err(Error::MetadataLogMissing { expected, found: dir.path().join(held) });
+        let entries = disk.list(dir.path())?.into_iter().filter(|entry| entry.is_dir);
+        let mut partitions = entries
+            .filter(|entry| {
+                matches!(DirectoryName::parse(&entry.name), DirectoryName::Partition(_))
+            })
+            .map(|entry| dir.path().join(entry.name));
+        // A first start that was cut short leaves the metadata log's own directory, empty.
+        if let Some(found) = partitions.find(|path| *path != expected) {
+            return Err(Error::MetadataLogMissing { expected, found });
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 mod common;
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
 mod dirs;
 #[cfg(test)]
 mod faults;

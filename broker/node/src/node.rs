@@ -2,25 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use metadata::Image;
 use replication::Partition;
 use replication::fetch_session::SessionCache;
-use storage::directory::{LogDir, LogDirs};
+use storage::directory::{LogDir, LogDirs, TopicPartition};
 use storage::disk::Disk;
+use storage::error::ReadError;
 use storage::log::Deletion;
 use wire::ErrorCode;
-use wire::ids::{BrokerId, PartitionIndex, TopicId};
+use wire::ids::{BrokerId, Offset, PartitionIndex, TopicId};
 
 use crate::config::NodeConfig;
 use crate::controller::Controller;
 use crate::groups::Groups;
-use crate::notice::Notices;
+use crate::notice::{Notice, Notices};
 use crate::partitions::{Partitions, TopicReplicas};
 use crate::producer_ids::ProducerIds;
 use crate::reconcile::name_of;
+
+/// Bad batches that are told apart; what a disk that rots further shows is not told any more.
+const CORRUPT_MAX: usize = 1_000;
 
 /// A broker without sockets. Share it as an `Arc`.
 pub struct Node {
@@ -42,6 +46,8 @@ pub struct Node {
     pub(crate) metadata_dir: Arc<LogDir>,
     /// Directories whose failure has been acted on.
     pub(crate) offline_dirs: Mutex<BTreeSet<PathBuf>>,
+    /// Bad batches that reads have met.
+    pub(crate) corrupt: Mutex<BTreeSet<(TopicPartition, Offset, u64)>>,
     /// Partitions whose logs could not be made yet.
     pub(crate) missing: Mutex<BTreeSet<(TopicId, PartitionIndex)>>,
     /// Files of segments that retention gave up, until their delay has passed.
@@ -129,5 +135,23 @@ impl Node {
             self.dirs.note_failure(&name, disk_error);
             self.follow_offline_dirs();
         }
+    }
+
+    /// Notes the bad batch that a read met, once for each; says whether it was news. To be called
+    /// with every error of [`Partition::read`] and [`Partition::list_offset`].
+    pub fn corruption_met(&self, partition: &Partition, error: &replication::Error) -> bool {
+        let replication::Error::Read(ReadError::Corrupt(corruption)) = error else { return false };
+        let Some(name) = name_of(partition) else { return false };
+        let corruption = *corruption;
+        let mut known = self.corrupt.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (name.clone(), corruption.segment, corruption.position);
+        if known.len() >= CORRUPT_MAX || !known.insert(place) {
+            return false;
+        }
+        drop(known);
+        let dir = self.dirs.dir_of(&name).map(|dir| dir.path().join(name.to_string()));
+        let file = dir.unwrap_or_default().join(format!("{:020}.log", corruption.segment.0));
+        self.notices.push(Notice::Corrupt { partition: name, file, corruption });
+        true
     }
 }

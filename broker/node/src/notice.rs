@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use storage::directory::{DirectoryError, TopicPartition};
 use storage::disk::DiskError;
+use storage::error::Corruption;
 use storage::log::RecoveryReport;
 use wire::ids::PartitionIndex;
 
@@ -55,6 +56,15 @@ pub enum Notice {
         /// Why.
         reason: DiskError,
     },
+    /// A batch of a log failed its checks when it was read. Said once for each place.
+    Corrupt {
+        /// The partition.
+        partition: TopicPartition,
+        /// The segment's file.
+        file: PathBuf,
+        /// Where in it.
+        corruption: Corruption,
+    },
     /// The disk refused some upkeep; it is tried again.
     Upkeep {
         /// What failed.
@@ -89,6 +99,21 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// Whether acknowledged records are out of service, or nothing can be changed any more.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        match self {
+            Self::Recovered { report, .. } => report.corruption.is_some(),
+            Self::DirectoryOffline { .. }
+            | Self::Corrupt { .. }
+            | Self::NotServed { .. }
+            | Self::ControllerStopped { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -114,6 +139,11 @@ impl std::fmt::Display for Notice {
             Self::DirectoryOffline { path, reason } => {
                 write!(f, "log directory {} is offline: {reason}", path.display())
             }
+            Self::Corrupt { partition, file, corruption } => write!(
+                f,
+                "{partition}: {corruption}, found on reading {}: it is not served",
+                file.display(),
+            ),
             Self::Upkeep { error } => write!(f, "upkeep failed, will be tried again: {error}"),
             Self::CompactionMissing { topic } => {
                 write!(f, "topic {topic} asks for compaction, which is not there yet: all is kept")

@@ -81,6 +81,7 @@ impl Node {
             metadata_dir: disks.metadata_dir,
             disk,
             offline_dirs: Mutex::default(),
+            corrupt: Mutex::default(),
             missing: Mutex::default(),
             deletions: Mutex::default(),
             notices,

@@ -54,5 +54,8 @@ impl Broker {
     /// A call on a partition failed; the node decides what that means for its directory.
     pub(crate) fn partition_failed(&self, partition: &Partition, error: &replication::Error) {
         self.node.partition_failed(partition, error);
+        if self.node.corruption_met(partition, error) {
+            self.metrics.corrupt_batch();
+        }
     }
 }

@@ -86,7 +86,10 @@ pub(crate) async fn run(
 /// Says what the node has had to say since the last time.
 pub(crate) fn say_notices(node: &Node) {
     for notice in node.take_notices() {
-        warn!("{notice}");
+        match notice.is_error() {
+            true => error!("{notice}"),
+            false => warn!("{notice}"),
+        }
     }
 }
 

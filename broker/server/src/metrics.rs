@@ -11,6 +11,7 @@ pub(crate) struct Metrics {
     connections_open: AtomicU64,
     connections_accepted: AtomicU64,
     connections_refused: AtomicU64,
+    corrupt_batches: AtomicU64,
     requests: RequestCounters,
 }
 
@@ -49,6 +50,10 @@ impl Metrics {
         self.connections_refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn corrupt_batch(&self) {
+        self.corrupt_batches.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn request(&self, key: i16) {
         let slot = usize::try_from(key).unwrap_or(API_KEYS).min(API_KEYS - 1);
         if let Some(counter) = self.requests.0.get(slot) {
@@ -65,6 +70,7 @@ impl Metrics {
             ("tidelog_connections", "gauge", &self.connections_open),
             ("tidelog_connections_accepted_total", "counter", &self.connections_accepted),
             ("tidelog_connections_refused_total", "counter", &self.connections_refused),
+            ("tidelog_corrupt_batches_total", "counter", &self.corrupt_batches),
         ];
         for (name, kind, value) in plain {
             let value = value.load(Ordering::Relaxed);

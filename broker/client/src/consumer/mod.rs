@@ -86,6 +86,8 @@ struct Position {
     leader: Option<i32>,
     topic_id: Uuid,
     not_before: Option<Instant>,
+    /// Since when its leader answers that its disk fails.
+    failing_since: Option<Instant>,
 }
 
 /// What a leader answered, or why it did not.
@@ -134,6 +136,7 @@ impl Consumer {
                     leader: None,
                     topic_id: Uuid::ZERO,
                     not_before: None,
+                    failing_since: None,
                 };
                 ((one.topic, one.partition), position)
             })
@@ -278,6 +281,9 @@ impl Consumer {
             Err(error) => {
                 let gone = [ErrorCode::UnknownTopicId, ErrorCode::InconsistentTopicId];
                 let moved = error.code().is_some_and(|code| gone.contains(&code));
+                if error.code() == Some(ErrorCode::KafkaStorageError) {
+                    self.check_patience(place, asked, &error, Instant::now())?;
+                }
                 if moved || error.is_retriable() {
                     self.look_again(place);
                     return Ok(None);
@@ -290,6 +296,7 @@ impl Consumer {
             .map_err(|source| Error::Batch { about: about(), source: Arc::new(source) })?;
         let Some(position) = self.positions.get_mut(place) else { return Ok(None) };
         position.offset = next_offset;
+        position.failing_since = None;
         if next_offset == asked {
             return Ok(None);
         }
@@ -300,6 +307,25 @@ impl Consumer {
             high_watermark: answer.high_watermark,
             batches,
         }))
+    }
+
+    /// Gives up a partition whose records its leader has not been able to read for the client's
+    /// time-out: a corrupt batch does not heal, and silence tells nobody.
+    fn check_patience(
+        &mut self,
+        place: &Place,
+        asked: i64,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let after = self.client.config().timeout;
+        let Some(position) = self.positions.get_mut(place) else { return Ok(()) };
+        let since = *position.failing_since.get_or_insert(now);
+        if now < since + after {
+            return Ok(());
+        }
+        let what = format!("consume from {}-{} at offset {asked}", place.0, place.1);
+        Err(Error::TimedOut { what, after, last: Some(Box::new(error.clone())) })
     }
 
     fn look_again(&mut self, place: &Place) {
@@ -361,5 +387,39 @@ fn request(config: &ConsumerConfig, asked: &[(Place, i64, Uuid)], version: i16) 
         session_epoch: -1,
         topics,
         ..FetchRequest::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::messages::fetch_response::PartitionData;
+
+    use super::*;
+    use crate::client::ClientConfig;
+
+    #[tokio::test]
+    async fn a_partition_that_cannot_be_read_is_given_up_after_the_timeout() {
+        let timeout = Duration::from_secs(7);
+        let bootstrap = "127.0.0.1:1".to_owned();
+        let config = ClientConfig { bootstrap, timeout, ..ClientConfig::default() };
+        let mut consumer = Consumer::new(&Client::new(config).unwrap(), ConsumerConfig::default());
+        let place: Place = (Arc::from("t"), 0);
+        let topic = Arc::clone(&place.0);
+        consumer.assign([Assignment { topic, partition: 0, offset: 5 }]);
+        let bad = |code: ErrorCode| PartitionData { error_code: code.code(), ..Default::default() };
+        let failing = |consumer: &Consumer| consumer.positions[&place].failing_since;
+        let storage = bad(ErrorCode::KafkaStorageError);
+        assert!(consumer.take_partition(&place, 5, storage).unwrap().is_none());
+        let since = failing(&consumer).unwrap();
+        let error = Error::check(ErrorCode::KafkaStorageError.code(), None, "t-0").unwrap_err();
+        let soon = since + timeout - Duration::from_millis(1);
+        consumer.check_patience(&place, 5, &error, soon).unwrap();
+        let given_up = consumer.check_patience(&place, 5, &error, since + timeout);
+        let error = given_up.unwrap_err().to_string();
+        assert!(error.contains("t-0 at offset 5: no success within 7s"), "{error}");
+        assert!(error.contains("KAFKA_STORAGE_ERROR"), "{error}");
+        // Good news begin the time anew.
+        assert!(consumer.take_partition(&place, 5, bad(ErrorCode::None)).unwrap().is_none());
+        assert_eq!(failing(&consumer), None);
     }
 }

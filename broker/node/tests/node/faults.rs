@@ -1,5 +1,6 @@
 //! What a failing disk does to a node: full, broken, broken under the metadata log.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{
@@ -7,7 +8,7 @@ use crate::common::{
     values,
 };
 use storage::disk::sim::{Fault, SimDisk};
-use storage::disk::{Disk, Operation};
+use storage::disk::{Access, Disk, Operation};
 use wire::ErrorCode;
 use wire::ids::Offset;
 
@@ -129,4 +130,37 @@ fn a_duplicate_is_not_acknowledged_before_the_flush_of_the_first_time() {
     letters.flush(again.required()).unwrap();
     let third = append_as(&letters, (9, 0, 0), &["a"]).unwrap();
     assert!(third.duplicate && !third.must_flush && third.committed);
+}
+
+#[test]
+fn a_corrupt_batch_is_told_once_with_its_place() {
+    let (_, disk) = sim(6);
+    let node = open(&disk);
+    create(&node, "letters", 1);
+    let letters = partition(&node, "letters", 0);
+    append(&letters, &["first"]).unwrap();
+    append(&letters, &["second"]).unwrap();
+    node.shutdown(NOW).unwrap();
+    drop((letters, node));
+    let path = Path::new("/data/letters-0/00000000000000000000.log");
+    let file = disk.open(path, Access::ReadWrite).unwrap();
+    let end = file.len().unwrap();
+    // Within the last record's value.
+    file.write_at(b"x", end - 3).unwrap();
+    drop(file);
+
+    let node = open(&disk);
+    let letters = partition(&node, "letters", 0);
+    drop(node.take_notices());
+    let error = letters.read(read_request(Offset(1))).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::KafkaStorageError);
+    assert!(node.corruption_met(&letters, &error));
+    assert!(!node.corruption_met(&letters, &error), "the same batch is no news");
+    let notices = node.take_notices();
+    let [notice] = notices.as_slice() else { panic!("{notices:?}") };
+    assert!(notice.is_error());
+    let text = notice.to_string();
+    for part in ["letters-0", "position", "offset 1", path.to_str().unwrap()] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
 }

@@ -120,6 +120,9 @@ impl Produce {
             arriving.close();
             // What was taken is seen through, whatever ended the input.
             let flushed = producer.flush().await;
+            if sent.is_err() || flushed.is_err() {
+                eprintln!("{} records acknowledged before the failure", producer.delivered());
+            }
             sent?;
             flushed?;
             if let Ok(read) = reading.await {

@@ -77,6 +77,8 @@ struct Queue {
     next_sequence: i32,
     not_before: Option<Instant>,
     pause: Duration,
+    /// Why the last try did not succeed.
+    last: Option<Error>,
 }
 
 /// What an answer means for a batch.
@@ -195,10 +197,9 @@ impl Queues {
         for batch in expired {
             let what = format!("produce to {}-{}", batch.place.0, batch.place.1);
             let after = self.rules.delivery_timeout;
-            self.give_up(
-                batch,
-                Error::TimedOut { what, after, last: self.failure.clone().map(Box::new) },
-            );
+            let tried = self.queues.get(&batch.place).and_then(|queue| queue.last.clone());
+            let last = tried.or_else(|| self.failure.clone()).map(Box::new);
+            self.give_up(batch, Error::TimedOut { what, after, last });
         }
     }
 
@@ -250,6 +251,7 @@ impl Queues {
         match answer {
             Answer::Acknowledged(offset) => {
                 queue.pause = Duration::ZERO;
+                queue.last = None;
                 self.unfinished -= 1;
                 self.delivered += u64::try_from(batch.records).unwrap_or_default();
                 batch.outcome.send_replace(Some(Ok(offset)));
@@ -265,8 +267,9 @@ impl Queues {
                 let (after, last) = (self.rules.delivery_timeout, Some(Box::new(error)));
                 self.give_up(batch, Error::TimedOut { what, after, last });
             }
-            Answer::Again(_) | Answer::OutOfOrder(_) => {
+            Answer::Again(error) | Answer::OutOfOrder(error) => {
                 if let Some(queue) = self.queues.get_mut(&batch.place) {
+                    queue.last = Some(error);
                     queue.back.push(batch);
                     queue.resume(now);
                 }

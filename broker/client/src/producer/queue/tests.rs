@@ -193,3 +193,15 @@ fn a_batch_lingers_until_it_is_full_or_its_time_has_come() {
     bench.append(30);
     assert!(bench.queues.unfinished() >= 2, "a full batch is closed without a clock");
 }
+
+#[test]
+fn a_batch_whose_time_is_over_says_what_the_broker_answered() {
+    let mut bench = Bench::idempotent();
+    bench.append(1);
+    let batch = bench.take();
+    bench.answer(batch, Answer::Again(broker(ErrorCode::KafkaStorageError)));
+    bench.later(10_001);
+    let outcome = bench.outcomes[0].borrow().clone();
+    let said = outcome.unwrap().unwrap_err().to_string();
+    assert!(said.contains("KAFKA_STORAGE_ERROR"), "{said}");
+}

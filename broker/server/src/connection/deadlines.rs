@@ -14,6 +14,8 @@ use crate::serve_config::SocketConfig;
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// A connection without traffic for this long gives its buffer back.
 const BUFFER_IDLE: Duration = Duration::from_secs(2);
+/// While memory is short, a request that holds some must get on within this time.
+const STALL_MAX: Duration = Duration::from_secs(5);
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) struct Activity {
     pub(crate) unsent: bool,
     pub(crate) in_flight: bool,
     pub(crate) holds_memory: bool,
+    /// It holds memory that others wait for, and could read on.
+    pub(crate) blocks_others: bool,
 }
 
 /// When things last happened.
@@ -47,6 +51,8 @@ pub(crate) struct Deadlines {
     slow_write_max: Duration,
     last_traffic: Instant,
     frame_began: Option<Instant>,
+    /// When bytes came last, or could not be read because of the broker.
+    last_progress: Instant,
     last_sent: Instant,
 }
 
@@ -54,10 +60,12 @@ impl Deadlines {
     pub(crate) fn new(config: &SocketConfig, now: Instant) -> Self {
         Self {
             idle_max: config.idle_max,
-            slow_read_max: config.slow_read_max,
+            // A part of a request does not make a connection live longer than none.
+            slow_read_max: config.slow_read_max.min(config.idle_max),
             slow_write_max: config.slow_write_max,
             last_traffic: now,
             frame_began: None,
+            last_progress: now,
             last_sent: now,
         }
     }
@@ -66,6 +74,7 @@ impl Deadlines {
     /// completed.
     pub(crate) fn received(&mut self, now: Instant, mid_frame: bool, completed: bool) {
         self.last_traffic = now;
+        self.last_progress = now;
         if !mid_frame {
             self.frame_began = None;
         } else if completed || self.frame_began.is_none() {
@@ -76,6 +85,7 @@ impl Deadlines {
     /// The broker itself held the request up until now.
     pub(crate) fn paused(&mut self, now: Instant) {
         self.frame_began = self.frame_began.map(|_| now);
+        self.last_progress = now;
     }
 
     /// Bytes left, or there was nothing to send.
@@ -92,6 +102,10 @@ impl Deadlines {
         if let Some(began) = self.frame_began.filter(|_| activity.mid_frame)
             && now >= began + self.slow_read_max
         {
+            return Due::SlowRequest;
+        }
+        let stalled = now >= self.last_progress + STALL_MAX;
+        if activity.mid_frame && activity.blocks_others && stalled {
             return Due::SlowRequest;
         }
         if activity.unsent || activity.mid_frame {
@@ -116,8 +130,13 @@ impl Deadlines {
 mod tests {
     use super::*;
 
-    const QUIET: Activity =
-        Activity { mid_frame: false, unsent: false, in_flight: false, holds_memory: false };
+    const QUIET: Activity = Activity {
+        mid_frame: false,
+        unsent: false,
+        in_flight: false,
+        holds_memory: false,
+        blocks_others: false,
+    };
 
     fn deadlines(now: Instant) -> Deadlines {
         Deadlines::new(&SocketConfig::default(), now)
@@ -155,6 +174,31 @@ mod tests {
         // A peer whose requests complete is not slow, however many it pipelines.
         clocks.received(start + Duration::from_secs(29), true, true);
         assert!(matches!(clocks.check(start + Duration::from_secs(40), mid), Due::Nothing(_)));
+    }
+
+    #[tokio::test]
+    async fn a_stalled_request_goes_soon_while_memory_is_short() {
+        let start = Instant::now();
+        let mut clocks = deadlines(start);
+        let mid = Activity { mid_frame: true, holds_memory: true, ..QUIET };
+        let blocking = Activity { blocks_others: true, ..mid };
+        clocks.received(start, true, false);
+        let later = start + STALL_MAX;
+        assert!(matches!(clocks.check(later, mid), Due::Nothing(_)));
+        assert_eq!(clocks.check(later, blocking), Due::SlowRequest);
+        clocks.received(later, true, false);
+        assert!(matches!(clocks.check(later, blocking), Due::Nothing(_)), "it gets on");
+    }
+
+    #[tokio::test]
+    async fn part_of_a_request_does_not_outlive_the_idle_limit() {
+        let start = Instant::now();
+        let idle_max = Duration::from_secs(3);
+        let config = SocketConfig { idle_max, ..SocketConfig::default() };
+        let mut clocks = Deadlines::new(&config, start);
+        clocks.received(start, true, false);
+        let mid = Activity { mid_frame: true, ..QUIET };
+        assert_eq!(clocks.check(start + idle_max, mid), Due::SlowRequest);
     }
 
     #[tokio::test]

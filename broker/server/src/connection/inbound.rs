@@ -112,12 +112,24 @@ impl Inbound {
     pub(crate) fn try_grow(&mut self, bytes: usize, budget: &RequestBudget) -> bool {
         match self.missing_share(bytes) {
             0 => self.grow(bytes, None),
-            missing => match budget.try_take(missing) {
+            missing => match budget.try_take(missing, self.is_small()) {
                 Some(share) => self.grow(bytes, Some(share)),
                 None => return false,
             },
         }
         true
+    }
+
+    /// Whether the request that arrives is of a usual size: such have memory of their own.
+    pub(crate) fn is_small(&self) -> bool {
+        let announced = self.buffer.get(..LENGTH_BYTES).and_then(|b| b.try_into().ok());
+        let length = announced.map_or(0, i32::from_be_bytes);
+        usize::try_from(length).is_ok_and(|length| length <= BUFFER_BYTES_KEPT)
+    }
+
+    /// Whether it holds a part of the budget.
+    pub(crate) fn holds_share(&self) -> bool {
+        self.shared_bytes > 0
     }
 
     /// What the budget must give before the buffer may grow to `bytes`.

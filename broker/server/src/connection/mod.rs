@@ -116,6 +116,8 @@ pub(crate) struct Connection {
     outbound: Outbound,
     in_flight: InFlight,
     deadlines: Deadlines,
+    /// The next request waits for memory, not for its peer.
+    waits_for_memory: bool,
     /// Set once no further request may begin; the connection ends when the answers have left.
     closing: Option<Ended>,
 }
@@ -132,6 +134,7 @@ impl Connection {
             outbound: Outbound::default(),
             in_flight: InFlight::default(),
             deadlines,
+            waits_for_memory: false,
             closing: None,
         }
     }
@@ -175,13 +178,15 @@ impl Connection {
                 Want::Memory(bytes) => (false, Some(bytes)),
                 Want::Pause | Want::Turn => (false, None),
             };
+            self.waits_for_memory = memory.is_some();
+            let small = self.inbound.is_small();
             let missing = memory.map_or(0, |bytes| self.inbound.missing_share(bytes));
             tokio::select! {
                 biased;
                 event = poll_fn(|cx| self.poll_event(cx, reading, timer.as_mut())) => {
                     self.on_event(event?, timer.as_mut())?;
                 }
-                share = shared.budget.take(missing), if memory.is_some() => {
+                share = shared.budget.take(missing, small), if memory.is_some() => {
                     self.on_memory(memory.unwrap_or_default(), share);
                 }
                 () = &mut stopped, if !draining => self.closing = Some(Ended::Drained),
@@ -327,6 +332,9 @@ impl Connection {
             unsent: !self.outbound.is_empty(),
             in_flight: !self.in_flight.is_empty(),
             holds_memory: self.inbound.holds_memory(),
+            blocks_others: self.inbound.holds_share()
+                && !self.waits_for_memory
+                && self.shared.budget.is_short(),
         };
         let next = match self.deadlines.check(now, activity) {
             Due::Nothing(next) => next,

@@ -77,8 +77,9 @@ fn locate(
         KEY_TYPE_GROUP if key.is_empty() => return Err(ErrorCode::InvalidGroupId),
         KEY_TYPE_GROUP if broker.node.groups_prepared() => {}
         KEY_TYPE_GROUP => return Err(ErrorCode::CoordinatorNotAvailable),
-        // Not "not available": a client would ask for ever.
-        KEY_TYPE_TRANSACTION => return Err(ErrorCode::UnsupportedVersion),
+        // The one code that ends a transactional producer at once in Java and in librdkafka; after
+        // any other one of them asks again for ever.
+        KEY_TYPE_TRANSACTION => return Err(ErrorCode::TransactionalIdAuthorizationFailed),
         _ => return Err(ErrorCode::InvalidRequest),
     }
     let image = broker.node.image();

@@ -253,7 +253,9 @@ fn transactions_are_refused_for_good() {
         ..InitProducerIdRequest::default()
     };
     let refused = client.call(4, &init);
-    for code in [found.coordinators[0].error_code, refused.error_code] {
+    let found = found.coordinators[0].error_code;
+    assert_eq!(found, ErrorCode::TransactionalIdAuthorizationFailed.code());
+    for code in [found, refused.error_code] {
         let code = ErrorCode::from_i16(code).unwrap();
         assert!(code.is_error() && !code.is_retriable(), "{code:?}");
     }

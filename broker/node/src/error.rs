@@ -24,6 +24,18 @@ pub enum Error {
     /// The metadata log could not be read.
     #[error("metadata log: {0}")]
     MetadataRead(#[from] ReadError),
+    /// The metadata log is corrupt where no crash can excuse it. Going on would lose topics.
+    #[error(
+        "metadata log: {corruption} (directory {}). Every commit there was synced, so this is no \
+         torn write: topics would be lost. Nothing was changed; restore the directory from a copy",
+        dir.display()
+    )]
+    MetadataCorrupt {
+        /// The log's directory.
+        dir: std::path::PathBuf,
+        /// Where.
+        corruption: storage::error::Corruption,
+    },
     /// A record of the metadata log does not decode.
     #[error("metadata log: {0}")]
     Decode(#[from] wire::codec::DecodeError),

@@ -14,8 +14,9 @@ use quorum::{Effect, Event, Loader, Quorum, SnapshotId};
 use storage::LogConfig;
 use storage::checkpoints::partition_metadata;
 use storage::config::CleanupPolicy;
+use storage::directory::LogDir;
 use storage::disk::{Disk, DiskErrorKind, read_file, write_file_atomically};
-use storage::error::AppendError;
+use storage::error::{AppendError, ReadError};
 use storage::log::{AppendOrigin, Log, OpenArgs, RecoveryReport};
 use wire::ids::{Offset, TopicId, Uuid};
 use wire::metadata_frame;
@@ -62,34 +63,47 @@ impl MetadataLog {
     /// Opens or makes the log in `log_dir`, leads it, and gives the image it tells.
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
-        log_dir: &Path,
+        log_dir: &LogDir,
         config: quorum::Config,
         now_ms: i64,
     ) -> Result<(Self, Image, RecoveryReport), Error> {
-        let dir = log_dir.join(DIRECTORY);
+        let dir = log_dir.path().join(DIRECTORY);
         if !disk.exists(&dir)? {
             disk.create_dir_all(&dir)?;
-            disk.sync_dir(log_dir)?;
+            disk.sync_dir(log_dir.path())?;
         }
         let identity = dir.join(partition_metadata::FILE);
         if !disk.exists(&identity)? {
             partition_metadata::write(&*disk, &identity, TopicId(Uuid::METADATA_TOPIC))?;
         }
         // What a snapshot contains was durable before the snapshot was written.
-        let recovery_point = newest_snapshot(&*disk, &dir)?.map_or(Offset(0), |id| id.end_offset);
+        let mut recovery_point =
+            newest_snapshot(&*disk, &dir)?.map_or(Offset(0), |id| id.end_offset);
+        if log_dir.was_closed_clean()? {
+            recovery_point = Offset(i64::MAX);
+        }
         let (log, report) = Log::open(OpenArgs {
             disk: Arc::clone(&disk),
             dir: dir.clone(),
             config: Arc::new(log_config()),
             recovery_point,
+            // Every commit is synced before the next is written: only the last can be torn.
+            intact_below: Offset(i64::MAX),
             log_start_offset: Offset(0),
             clean: false,
             now_ms,
         })?;
         if let Some(corruption) = report.corruption {
-            return Err(storage::error::LogError::Corrupt(corruption).into());
+            return Err(Error::MetadataCorrupt { dir, corruption });
         }
-        let (quorum, image) = load(&*disk, &dir, &log, config.clone())?;
+        let (quorum, image) = match load(&*disk, &dir, &log, config.clone()) {
+            Err(Error::MetadataRead(ReadError::Corrupt(corruption))) => {
+                return Err(Error::MetadataCorrupt { dir, corruption });
+            }
+            loaded => loaded?,
+        };
+        // What is appended from now on may be torn by the next crash.
+        log_dir.consume_clean_marker()?;
         let mut opened = Self { disk, dir, log, config, quorum, next_token: 0 };
         opened.start(now_ms, &image)?;
         Ok((opened, image, report))

@@ -8,7 +8,7 @@ use storage::directory::{DirectoryError, TopicPartition};
 use storage::disk::DiskError;
 use storage::error::Corruption;
 use storage::log::RecoveryReport;
-use wire::ids::PartitionIndex;
+use wire::ids::{Offset, PartitionIndex};
 
 /// Notices kept at most; when nobody takes them, the oldest stay and the rest are counted.
 const NOTICES_MAX: usize = 10_000;
@@ -117,17 +117,7 @@ impl Notice {
 impl std::fmt::Display for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Recovered { partition, report } => write!(
-                f,
-                "{partition}: recovered {} segments ({} bytes), rebuilt {} indexes, cut {} tails, \
-                 log ends at {}{}",
-                report.segments_recovered,
-                report.bytes_recovered,
-                report.indexes_rebuilt,
-                report.cut.len(),
-                report.end_offset.unwrap_or_default(),
-                report.corruption.map(|corrupt| format!(": {corrupt}")).unwrap_or_default(),
-            ),
+            Self::Recovered { partition, report } => recovered(f, partition, report),
             Self::NotServed { partition, error } => write!(f, "{partition} not served: {error}"),
             Self::Stray { path } => {
                 write!(f, "no assignment wants this log, set aside at {}", path.display())
@@ -158,6 +148,49 @@ impl std::fmt::Display for Notice {
             Self::Dropped { count } => write!(f, "{count} more notices were dropped"),
         }
     }
+}
+
+/// What a start did to a log, with all an operator needs to look at it.
+fn recovered(
+    f: &mut std::fmt::Formatter<'_>,
+    partition: &TopicPartition,
+    report: &RecoveryReport,
+) -> std::fmt::Result {
+    let file = |base: Offset| report.dir.join(format!("{:020}.log", base.0));
+    let end = report.end_offset.unwrap_or_default();
+    if let Some(corrupt) = report.corruption {
+        write!(
+            f,
+            "{partition} is CORRUPT: {} at position {}, offset {}: no crash explains what is \
+             there. Nothing was changed; the log ends at {end}; sound records are served, produce \
+             is refused with KAFKA_STORAGE_ERROR. Stop and restore the file from a copy; or give \
+             up what follows: cut the file at {}, move later segments away, remove \
+             .kafka_cleanshutdown and recovery-point-offset-checkpoint, start again. ",
+            file(corrupt.segment).display(),
+            corrupt.position,
+            corrupt.offset,
+            corrupt.position,
+        )?;
+    }
+    write!(
+        f,
+        "{partition}: recovered {} segments ({} bytes), rebuilt {} indexes, log ends at {end}",
+        report.segments_recovered, report.bytes_recovered, report.indexes_rebuilt,
+    )?;
+    for cut in &report.cut {
+        let what = match cut.lost_upto {
+            Some(upto) => format!("offsets {}..{upto} are LOST", cut.lost_from),
+            None => format!("a torn write at offset {} (nothing whole in it)", cut.lost_from),
+        };
+        let kept = match &cut.kept {
+            Some(path) => format!("kept in {}", path.display()),
+            None => "not kept (zeros, or the disk is full)".to_owned(),
+        };
+        let (file, position, bytes) = (file(cut.segment), cut.position, cut.bytes);
+        let file = file.display();
+        write!(f, "; cut {what}: {bytes} bytes of {file} from position {position}, {kept}")?;
+    }
+    Ok(())
 }
 
 /// The notices nobody has taken yet.

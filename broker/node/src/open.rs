@@ -56,7 +56,7 @@ impl Node {
         quorum.snapshot_bytes = config.metadata_snapshot_bytes;
         quorum.snapshot_interval_ms = config.metadata_snapshot_interval_ms;
         let (log, mut image, report) =
-            MetadataLog::open(Arc::clone(&disk), disks.metadata_dir.path(), quorum, now_ms)?;
+            MetadataLog::open(Arc::clone(&disk), &disks.metadata_dir, quorum, now_ms)?;
         if !report.cut.is_empty()
             && let Some(partition) = TopicPartition::new("__cluster_metadata", PartitionIndex(0))
         {

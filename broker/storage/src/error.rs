@@ -106,6 +106,9 @@ pub enum AppendError {
     /// The disk failed: take the directory offline. KAFKA_STORAGE_ERROR.
     #[error("disk failed: {0}")]
     Disk(#[source] DiskError),
+    /// The start found the log corrupt: nothing may follow what is bad. KAFKA_STORAGE_ERROR.
+    #[error("the log is closed for writing: {0}")]
+    Quarantined(#[source] Corruption),
     /// An earlier failure closed this log for writing. KAFKA_STORAGE_ERROR.
     #[error("log is closed for writing by an earlier failure")]
     Poisoned,

@@ -41,6 +41,26 @@ impl Found {
     }
 }
 
+/// The offset behind the last sound batch in `position..end`, however much between is not.
+pub(crate) fn sound_upto(
+    file: &dyn DiskFile,
+    position: u64,
+    end: u64,
+    offset_min: i64,
+) -> Result<Option<i64>, DiskError> {
+    let mut walk = Walk::verifying(file, position, end).with_offset_min(offset_min);
+    let mut upto = None;
+    loop {
+        let found = match walk.step()? {
+            Step::Batch(found) => Some(found),
+            Step::End => return Ok(upto),
+            Step::Bad { .. } => walk.resync()?,
+        };
+        let Some(found) = found else { return Ok(upto) };
+        upto = Some(found.header.next_offset());
+    }
+}
+
 /// A walk over `position..end` of a segment's file.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
@@ -114,6 +134,33 @@ impl<'a> Walk<'a> {
         }
         self.pass(found);
         Ok(true)
+    }
+
+    /// Goes on behind the next whole, sound batch, wherever it begins. None when there is none; the
+    /// walk is of no use then.
+    pub(crate) fn resync(&mut self) -> Result<Option<Found>, DiskError> {
+        let mut from = self.position.saturating_add(1);
+        while from.saturating_add(HEADER_BYTES as u64) <= self.end {
+            let bytes = self.bytes_at(from, BATCH_CHUNK_BYTES)?;
+            for (at, window) in (from..).zip(bytes.windows(HEADER_BYTES)) {
+                if self.may_begin(window) {
+                    self.position = at;
+                    if let Step::Batch(found) = self.step()? {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+            from += bytes.len().saturating_sub(HEADER_BYTES - 1).max(1) as u64;
+        }
+        Ok(None)
+    }
+
+    /// Whether a batch that follows might begin here: cheap, and wrong for few bytes.
+    fn may_begin(&self, window: &[u8]) -> bool {
+        let Some((offset, rest)) = window.split_first_chunk::<8>() else { return false };
+        let ahead = i64::from_be_bytes(*offset).checked_sub(self.offset_min);
+        // A segment's offsets are 31 bits apart; the magic follows length and epoch.
+        ahead.is_some_and(|ahead| u32::try_from(ahead).is_ok()) && rest.get(8) == Some(&2)
     }
 
     fn pass(&mut self, found: Found) -> Step {

@@ -64,6 +64,7 @@ fn open(
         dir: dir.to_path_buf(),
         config: Arc::new(config),
         recovery_point,
+        intact_below: Offset(0),
         log_start_offset: Offset(0),
         clean,
         now_ms: NOW,

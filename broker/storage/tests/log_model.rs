@@ -110,6 +110,7 @@ fn open(disk: &Arc<SimDisk>, start: i64, recovery_point: i64, clean: bool) -> Lo
         dir: DIR.into(),
         config: Arc::new(config),
         recovery_point: Offset(recovery_point),
+        intact_below: Offset(0),
         log_start_offset: Offset(start),
         clean,
         now_ms: NOW,

@@ -300,6 +300,7 @@ impl LogDirs {
             dir: job.path.clone(),
             config: Arc::clone(&job.config),
             recovery_point: job.checkpoints.recovery_point(&job.partition),
+            intact_below: job.checkpoints.intact_below(&job.partition),
             log_start_offset: job.checkpoints.log_start(&job.partition),
             clean: job.clean,
             now_ms,

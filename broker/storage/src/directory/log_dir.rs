@@ -28,6 +28,8 @@ pub struct LogDir {
     lock: Mutex<Option<Box<dyn DiskLock>>>,
     properties: Mutex<Option<MetaProperties>>,
     offline: OnceLock<DiskError>,
+    /// What the clean-shutdown marker said, once it is taken away.
+    clean: Mutex<Option<Option<i64>>>,
     /// The checkpoints as they are on disk. Names that have no log any more stay in them until the
     /// next writing, and must be gone before a new log may have the name.
     checkpoints: Mutex<Checkpoints>,
@@ -51,6 +53,7 @@ impl LogDir {
             lock: Mutex::new(None),
             properties: Mutex::new(None),
             offline: OnceLock::new(),
+            clean: Mutex::new(None),
             checkpoints: Mutex::new(Checkpoints::default()),
         };
         match dir.take() {
@@ -145,14 +148,25 @@ impl LogDir {
 
     /// Takes the clean-shutdown marker away: Some(broker epoch) when there was one. It is gone for
     /// good before anything is opened, as a crash from now on is no clean stop.
-    pub(super) fn consume_clean_marker(&self) -> Result<Option<i64>, DiskError> {
+    pub fn consume_clean_marker(&self) -> Result<Option<i64>, DiskError> {
+        let mut clean = held(&self.clean);
+        if let Some(epoch) = *clean {
+            return Ok(epoch);
+        }
         let file = self.path.join(clean_shutdown::FILE);
         let epoch = clean_shutdown::read(&*self.disk, &file)?;
         if epoch.is_some() {
             self.disk.remove_file(&file)?;
             self.disk.sync_dir(&self.path)?;
         }
+        *clean = Some(epoch);
         Ok(epoch)
+    }
+
+    /// Whether the last stop was clean; the marker stays.
+    pub fn was_closed_clean(&self) -> Result<bool, DiskError> {
+        let file = self.path.join(clean_shutdown::FILE);
+        Ok(clean_shutdown::read(&*self.disk, &file)?.is_some())
     }
 
     pub(super) fn write_clean_marker(&self, broker_epoch: i64) -> Result<(), DiskError> {
@@ -221,6 +235,15 @@ impl Checkpoints {
 
     pub(super) fn recovery_point(&self, partition: &TopicPartition) -> Offset {
         self.recovery_points.get(partition).copied().unwrap_or_default()
+    }
+
+    /// Recovery points are written before high watermarks, so a partition that only has the latter
+    /// has lost its recovery point by no crash of ours (decision 003).
+    pub(super) fn intact_below(&self, partition: &TopicPartition) -> Offset {
+        if self.recovery_points.contains_key(partition) {
+            return Offset(0);
+        }
+        self.high_watermark(partition)
     }
 
     pub(super) fn log_start(&self, partition: &TopicPartition) -> Offset {

@@ -280,6 +280,7 @@ impl LogDirs {
             dir: path.to_path_buf(),
             config: Arc::clone(&new.config),
             recovery_point: Offset(0),
+            intact_below: Offset(0),
             log_start_offset: Offset(0),
             clean: false,
             now_ms,

@@ -67,7 +67,7 @@ impl Log {
         leader_epoch: LeaderEpoch,
     ) -> Result<Appended, AppendError> {
         if self.poisoned {
-            return Err(AppendError::Poisoned);
+            return Err(self.closed());
         }
         match self.plan(now_ms, batches, origin, leader_epoch)? {
             Plan::Write(staged) => self.write(now_ms, &staged),
@@ -89,7 +89,7 @@ impl Log {
         batches: Bytes,
     ) -> Result<Appended, AppendError> {
         if self.poisoned {
-            return Err(AppendError::Poisoned);
+            return Err(self.closed());
         }
         let mut end = self.end;
         let mut staged = Vec::new();
@@ -308,6 +308,11 @@ impl Log {
         if result.is_err_and(|error| !error.heals()) {
             self.poisoned = true;
         }
+    }
+
+    /// Why nothing may be appended any more.
+    fn closed(&self) -> AppendError {
+        self.corruption.map_or(AppendError::Poisoned, AppendError::Quarantined)
     }
 
     /// What a disk error means for an append; a disk that is broken closes the log.

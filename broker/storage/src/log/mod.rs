@@ -75,7 +75,7 @@ pub struct Log {
     touched: bool,
     /// A failed write or sync closed the log for writing.
     poisoned: bool,
-    /// The first corruption found.
+    /// The first corruption that the start found: nothing is appended then.
     corruption: Option<Corruption>,
 }
 

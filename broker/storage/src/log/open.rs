@@ -34,6 +34,9 @@ pub struct OpenArgs {
     pub config: Arc<LogConfig>,
     /// From the recovery-point checkpoint: below it everything had been synced. 0 when unknown.
     pub recovery_point: Offset,
+    /// Up to here nothing is lost but the last write, as far as is known without a recovery point:
+    /// a bad batch below it that a sound one follows is corruption, no torn tail. 0 when unknown.
+    pub intact_below: Offset,
     /// From the log-start checkpoint. 0 when unknown.
     pub log_start_offset: Offset,
     /// Whether the last stop was clean.
@@ -47,22 +50,33 @@ impl Log {
     pub fn open(args: OpenArgs) -> Result<(Self, RecoveryReport), LogError> {
         let now_ms = args.now_ms;
         let clean = args.clean;
+        let intact_below = args.intact_below;
+        let known = args.recovery_point;
         let checkpointed_start = args.log_start_offset;
         let mut log = Self::load(args)?;
-        let mut report = RecoveryReport::default();
+        let mut report = RecoveryReport { dir: log.dir.clone(), ..RecoveryReport::default() };
         if log.segments.len() == 0 {
             log.begin_segment(now_ms, checkpointed_start.0)?;
         } else if clean {
             log.open_clean(now_ms)?;
         } else {
             log.touched = true;
-            log.recover(now_ms, &mut report)?;
+            log.recover(now_ms, intact_below, &mut report)?;
+        }
+        if clean && log.end < log.recovery_point {
+            // Whole batches are missing from the end of what the clean stop had synced.
+            let last = log.segments.len().saturating_sub(1);
+            let size = log.segments.get(last).map_or(0, |segment| segment.size);
+            log.break_segment(last, size, log.end);
         }
         log.forget_stray_snapshots()?;
         log.epoch_changes.mark_if(log.epochs.truncate_end(Offset(log.end)));
         let first = log.segments.get(0).map_or(0, |segment| segment.base);
         log.start = first.max(checkpointed_start.0);
         if log.start > log.end {
+            if let Some(corruption) = log.corruption {
+                return Err(corruption.into());
+            }
             // What the crash took had been deleted by the user before.
             let start = Offset(log.start);
             log.restart_at(now_ms, start)?.map_or(Ok(()), |gone| gone.run(log.disk.as_ref()))?;
@@ -70,6 +84,9 @@ impl Log {
         log.epoch_changes.mark_if(log.epochs.truncate_start(Offset(log.start)));
         log.producers.expire(now_ms, log.config.producer_expiration_ms);
         log.recovery_point = if clean { log.end } else { log.recovery_point.min(log.end) };
+        if let Some(corruption) = log.corruption {
+            log.quarantine(known.0.max(corruption.offset.0 + 1))?;
+        }
         log.flush_begun = log.recovery_point;
         if log.end > log.recovery_point {
             log.unflushed_since_ms = Some(now_ms);
@@ -77,6 +94,17 @@ impl Log {
         report.corruption = log.corruption();
         report.end_offset = Some(log.end_offset());
         Ok((log, report))
+    }
+
+    /// Nothing may be appended behind corruption. And the checkpoint has to go on to say that what
+    /// is here was there, or the next unclean stop would take the bad batch for a torn tail.
+    fn quarantine(&mut self, known: i64) -> Result<(), LogError> {
+        self.poisoned = true;
+        self.recovery_point = self.end.max(known);
+        for base in std::mem::take(&mut self.closed_indexes).into_keys() {
+            self.segments.sync_indexes(base)?;
+        }
+        Ok(())
     }
 
     /// Lists the directory, removes leftovers, reads the epochs. No batch is read yet.
@@ -137,7 +165,7 @@ impl Log {
         let loaded = self.segments.load_indexes(segment)?;
         self.touched = loaded.is_none();
         let mut indexes = loaded.unwrap_or_else(Indexes::empty);
-        let from = indexes.offsets.last().map_or(0, |entry| u64::from(entry.position));
+        let mut from = indexes.offsets.last().map_or(0, |entry| u64::from(entry.position));
         let file = self.segments.file(at)?;
         let mut walk = Walk::headers(file.as_ref(), from, size).with_offset_min(base);
         loop {
@@ -146,6 +174,12 @@ impl Log {
                     indexes.note(base, &found, self.config.index_interval_bytes);
                 }
                 Step::End => break,
+                Step::Bad { position } if position == from && from > 0 => {
+                    // The batch that the index names is bad: the last good one is before it.
+                    from = 0;
+                    indexes = Indexes::empty();
+                    walk = Walk::headers(file.as_ref(), 0, size).with_offset_min(base);
+                }
                 Step::Bad { position } => {
                     self.break_segment(at, position, walk.offset_min());
                     break;

@@ -3,7 +3,11 @@
 //! Every segment that reaches past the recovery point is read batch by batch; the last one always.
 //! A bad batch at or after the recovery point is the torn tail of a write that nobody was promised:
 //! it is cut. Before it, or after a clean stop, it is corruption: nothing is cut, the bad batch is
-//! never served, and the report says so.
+//! never served, nothing is appended, and the report says so. Where the recovery point is not known
+//! or every append was synced (`OpenArgs::intact_below`), a sound batch behind the bad one tells
+//! corruption too (decision 003).
+
+use std::path::PathBuf;
 
 use wire::ids::{LeaderEpoch, Offset};
 
@@ -11,11 +15,13 @@ use super::{CutTail, Log};
 use crate::disk::DiskFile;
 use crate::error::{Corruption, LogError};
 use crate::segment::Indexes;
-use crate::walk::{Found, Step, Walk};
+use crate::walk::{Found, Step, Walk, sound_upto};
 
 /// What opening a log found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
+    /// The log's directory.
+    pub dir: PathBuf,
     /// Segments that were read again from end to end.
     pub segments_recovered: usize,
     /// Bytes of them.
@@ -35,6 +41,7 @@ impl Log {
     pub(super) fn recover(
         &mut self,
         now_ms: i64,
+        intact_below: Offset,
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
         let last = self.segments.len().saturating_sub(1);
@@ -49,10 +56,10 @@ impl Log {
         for at in from.. {
             let Some(segment) = self.segments.get(at) else { break };
             let (base, size) = (segment.base, segment.size);
-            let mut torn = self.recover_segment(now_ms, at, report)?;
+            let mut torn = self.recover_segment(now_ms, at, intact_below, report)?;
             if torn.is_none() && self.is_gap_behind(at) {
                 // The kernel had written a later segment before this one's last bytes.
-                if self.end >= self.recovery_point {
+                if self.is_torn(at, size, self.end, intact_below)? {
                     torn = Some(size);
                 } else {
                     self.break_segment(at, size, self.end);
@@ -68,6 +75,35 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Whether what lies at `position` of segment `at`, at `offset`, is what a crash may leave.
+    fn is_torn(
+        &self,
+        at: usize,
+        position: u64,
+        offset: i64,
+        intact_below: Offset,
+    ) -> Result<bool, LogError> {
+        if offset < self.recovery_point {
+            return Ok(false);
+        }
+        if offset >= intact_below.0 {
+            return Ok(true);
+        }
+        let size = self.segments.get(at).map_or(0, |segment| segment.size);
+        if sound_upto(self.segments.file(at)?.as_ref(), position, size, offset)?.is_some() {
+            return Ok(false);
+        }
+        for later in at + 1..self.segments.len() {
+            let Some(segment) = self.segments.get(later) else { break };
+            let file = self.segments.file(later)?;
+            let walk = Walk::verifying(file.as_ref(), 0, segment.size);
+            if let Step::Batch(_) = walk.with_offset_min(segment.base).step()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the log goes on, but not where segment `at` ends. Compaction makes such gaps too.
@@ -103,6 +139,7 @@ impl Log {
         &mut self,
         now_ms: i64,
         at: usize,
+        intact_below: Offset,
         report: &mut RecoveryReport,
     ) -> Result<Option<u64>, LogError> {
         let Some(segment) = self.segments.get(at) else { return Ok(None) };
@@ -128,7 +165,7 @@ impl Log {
                 Step::Bad { position } => {
                     let offset = walk.offset_min();
                     verified.add(sound_from, position);
-                    if offset >= self.recovery_point {
+                    if self.is_torn(at, position, offset, intact_below)? {
                         torn = Some(position);
                         break;
                     }

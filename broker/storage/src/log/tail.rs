@@ -10,6 +10,7 @@ use crate::disk::{Access, DiskError, DiskFile};
 use crate::error::LogError;
 use crate::index::txn;
 use crate::segment;
+use crate::walk::sound_upto;
 
 /// Bytes compared or copied at once when a tail is cut.
 const COPY_BYTES: usize = 1 << 20;
@@ -21,6 +22,11 @@ pub struct CutTail {
     pub segment: Offset,
     /// Where in the segment's file it began.
     pub position: u64,
+    /// The first offset that is lost.
+    pub lost_from: Offset,
+    /// The offset behind the last sound batch that was cut, if there was one: acknowledged records
+    /// may be among the lost.
+    pub lost_upto: Option<Offset>,
     /// How many bytes it had.
     pub bytes: u64,
     /// Where they were kept, unless all of them were zeros (or the disk is full).
@@ -36,7 +42,7 @@ impl Log {
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
         for later in self.segments.split_off(at + 1) {
-            report.cut.extend(self.keep_tail(later.base, 0, later.size)?);
+            report.cut.extend(self.keep_tail(later.base, 0, later.size, later.base)?);
             for extension in [segment::LOG, segment::INDEX, segment::TIME_INDEX, txn::EXTENSION] {
                 let path = self.segments.path(later.base, extension);
                 if self.disk.exists(&path)? {
@@ -47,7 +53,7 @@ impl Log {
         let Some(segment) = self.segments.get_mut(at) else { return Ok(()) };
         let (base, size) = (segment.base, segment.size);
         segment.size = position;
-        report.cut.extend(self.keep_tail(base, position, size)?);
+        report.cut.extend(self.keep_tail(base, position, size, self.end)?);
         // Later segments are gone: this one is active now and opened for writing.
         let file = self.segments.file(at)?;
         file.truncate(position)?;
@@ -59,7 +65,13 @@ impl Log {
     }
 
     /// Copies what will be cut into `<base20>.log.corrupt`, unless it is all zeros.
-    fn keep_tail(&self, base: i64, position: u64, size: u64) -> Result<Option<CutTail>, LogError> {
+    fn keep_tail(
+        &self,
+        base: i64,
+        position: u64,
+        size: u64,
+        lost_from: i64,
+    ) -> Result<Option<CutTail>, LogError> {
         if size <= position {
             return Ok(None);
         }
@@ -73,7 +85,14 @@ impl Log {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Some(CutTail { segment: Offset(base), position, bytes: size - position, kept }))
+        Ok(Some(CutTail {
+            segment: Offset(base),
+            position,
+            lost_from: Offset(lost_from),
+            lost_upto: sound_upto(file.as_ref(), position, size, lost_from)?.map(Offset),
+            bytes: size - position,
+            kept,
+        }))
     }
 
     fn copy_tail(

@@ -12,6 +12,7 @@ use crate::disk::sim::SimDisk;
 use crate::error::{AppendError, LogError, ReadError};
 
 mod appending;
+mod corrupting;
 mod flushing;
 mod producing;
 mod reading;
@@ -26,6 +27,7 @@ struct Home {
     disk: Arc<SimDisk>,
     config: LogConfig,
     recovery_point: i64,
+    intact_below: i64,
     start: i64,
 }
 
@@ -43,7 +45,7 @@ impl Home {
         disk.create_dir_all(dir()).unwrap();
         disk.sync_dir(Path::new("/data")).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
-        Self { disk, config, recovery_point: 0, start: 0 }
+        Self { disk, config, recovery_point: 0, intact_below: 0, start: 0 }
     }
 
     fn open(&self, clean: bool) -> (Log, RecoveryReport) {
@@ -52,6 +54,7 @@ impl Home {
             dir: dir().to_path_buf(),
             config: Arc::new(self.config.clone()),
             recovery_point: Offset(self.recovery_point),
+            intact_below: Offset(self.intact_below),
             log_start_offset: Offset(self.start),
             clean,
             now_ms: NOW,

@@ -69,7 +69,14 @@ fn a_torn_tail_is_cut_and_kept() {
     add_bytes(&home, name, &plain(10)[..70]);
     let (mut log, report) = home.killed(log);
     let kept = path("00000000000000000000.log.corrupt");
-    let cut = CutTail { segment: Offset(0), position: size, bytes: 70, kept: Some(kept.clone()) };
+    let cut = CutTail {
+        segment: Offset(0),
+        position: size,
+        lost_from: Offset(30),
+        lost_upto: None,
+        bytes: 70,
+        kept: Some(kept.clone()),
+    };
     assert_eq!(report.cut, [cut]);
     assert_eq!(report.corruption, None);
     assert_eq!(log.size_bytes(), size);
@@ -132,7 +139,7 @@ fn a_bad_batch_before_the_recovery_point_is_corruption() {
     let error = log.read(Offset(40), u32::MAX, Offset(110), true).unwrap_err();
     assert_eq!(error, ReadError::Corrupt(expect));
     assert_eq!(read_all(&log, 50).len(), 6);
-    assert_eq!(appended(&mut log, plain(1)), (110, 110));
+    assert!(matches!(append(&mut log, plain(1)), Err(AppendError::Quarantined(_))));
 }
 
 #[test]
@@ -145,7 +152,7 @@ fn a_lost_length_before_the_recovery_point_closes_the_log() {
     assert_eq!(report.corruption.unwrap().offset, Offset(40));
     assert!(report.cut.is_empty());
     assert_eq!(read_all(&log, 0).len(), 4);
-    assert!(matches!(append(&mut log, plain(1)), Err(AppendError::Poisoned)));
+    assert!(matches!(append(&mut log, plain(1)), Err(AppendError::Quarantined(_))));
     // Not one byte was thrown away.
     let file = home.disk.open(&path("00000000000000000000.log"), Access::Read).unwrap();
     assert_eq!(file.len().unwrap(), size * 10);
@@ -159,7 +166,7 @@ fn a_torn_tail_after_a_clean_stop_is_corruption() {
     let (mut log, report) = home.open(true);
     assert_eq!(report.corruption.unwrap().offset, Offset(30));
     assert_eq!(read_all(&log, 0).len(), 3);
-    assert!(matches!(append(&mut log, plain(1)), Err(AppendError::Poisoned)));
+    assert!(matches!(append(&mut log, plain(1)), Err(AppendError::Quarantined(_))));
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! Flipped bits at rest: the metadata log refuses the start, a partition is closed for writing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::common::{NOW, append, config, create, open, partition};
+use storage::disk::sim::SimDisk;
+use storage::disk::{Access, Disk};
+use tidelog_node::{Error, Node, Notice};
+use wire::ErrorCode;
+
+const METADATA: &str = "/data/__cluster_metadata-0/00000000000000000000.log";
+
+fn len(disk: &Arc<dyn Disk>, file: &str) -> u64 {
+    disk.open(Path::new(file), Access::Read).unwrap().len().unwrap()
+}
+
+/// A node that has made three topics and stopped; the metadata log's length before the last one.
+fn stopped(clean: bool) -> (SimDisk, Arc<dyn Disk>, u64) {
+    let sim = SimDisk::new(3);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let node = open(&disk);
+    create(&node, "first", 1);
+    create(&node, "second", 1);
+    let before = len(&disk, METADATA);
+    create(&node, "third", 1);
+    append(&partition(&node, "first", 0), &["a"]).unwrap();
+    if clean {
+        node.shutdown(NOW).unwrap();
+    }
+    drop(node);
+    (sim, disk, before)
+}
+
+fn refusal(disk: &Arc<dyn Disk>) -> String {
+    match Node::open(config(&["/data"]), Arc::clone(disk), NOW, 8) {
+        Err(error @ Error::MetadataCorrupt { .. }) => error.to_string(),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("a node without its topics must not start"),
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_metadata_log_refuses_the_start() {
+    for clean in [true, false] {
+        let (sim, disk, before) = stopped(clean);
+        let size = len(&disk, METADATA);
+        sim.flip(Path::new(METADATA), before - 20, 1).unwrap();
+        let said = refusal(&disk);
+        assert!(said.contains("position") && said.contains("offset"), "{said}");
+        // Trying again changes nothing.
+        assert_eq!(refusal(&disk), said);
+        assert_eq!(len(&disk, METADATA), size);
+    }
+}
+
+#[test]
+fn the_last_batch_of_the_metadata_log_may_be_torn_only_after_an_unclean_stop() {
+    let (sim, disk, _) = stopped(true);
+    sim.flip(Path::new(METADATA), len(&disk, METADATA) - 5, 1).unwrap();
+    refusal(&disk);
+    let (sim, disk, before) = stopped(false);
+    sim.flip(Path::new(METADATA), len(&disk, METADATA) - 5, 1).unwrap();
+    let node = open(&disk);
+    assert!(len(&disk, METADATA) > before);
+    assert!(node.image().topics.by_name("second").is_some());
+}
+
+#[test]
+fn a_shorter_segment_after_a_clean_stop_is_said_and_closes_the_partition() {
+    let (_, disk, _) = stopped(true);
+    let file =
+        disk.open(Path::new("/data/first-0/00000000000000000000.log"), Access::ReadWrite).unwrap();
+    file.truncate(file.len().unwrap() - 7).unwrap();
+    let node = open(&disk);
+    let notices = node.take_notices();
+    let said = notices.iter().find(|notice| notice.is_error()).unwrap().to_string();
+    assert!(said.contains("/data/first-0/00000000000000000000.log at position 0"), "{said}");
+    let first = partition(&node, "first", 0);
+    assert_eq!(append(&first, &["b"]).unwrap_err().code(), ErrorCode::KafkaStorageError);
+    append(&partition(&node, "second", 0), &["c"]).unwrap();
+}
+
+#[test]
+fn without_a_recovery_point_the_checkpointed_high_watermark_tells_corruption() {
+    let (sim, disk, _) = stopped(false);
+    let node = open(&disk);
+    let first = partition(&node, "first", 0);
+    for value in ["b", "c", "d"] {
+        append(&first, &[value]).unwrap();
+    }
+    drop(first);
+    node.shutdown(NOW).unwrap();
+    drop(node);
+    for name in [".kafka_cleanshutdown", "recovery-point-offset-checkpoint"] {
+        disk.remove_file(&Path::new("/data").join(name)).unwrap();
+    }
+    let file = "/data/first-0/00000000000000000000.log";
+    let size = len(&disk, file);
+    sim.flip(Path::new(file), size / 4 + 65, 1).unwrap();
+    let node = open(&disk);
+    assert!(node.take_notices().iter().any(Notice::is_error));
+    assert_eq!(len(&disk, file), size);
+    let answer = append(&partition(&node, "first", 0), &["e"]);
+    assert_eq!(answer.unwrap_err().code(), ErrorCode::KafkaStorageError);
+}

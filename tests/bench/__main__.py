@@ -98,7 +98,7 @@ class Rig:
             "--num-records", records, "--record-size", size, "--throughput", rate,
             "--command-property", *properties, timeout=600).ok()
         refused = [line for line in result.err.splitlines() if line.startswith("org.apache.")]
-        assert not refused, refused[:3]
+        assert not refused, f"{refused[:3]} {result.err[:3000]}"
 
     def bulk(self, name, records):
         """1 KiB records in 256 KiB batches; then the same bytes read back by consumers."""

@@ -8,9 +8,23 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::error::Error;
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A directive that is neither a level nor `target=level`. The filter would take it for a target
+/// and silence everything else.
+fn unknown_level(filter: &str) -> Option<&str> {
+    let known = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let mut directives = filter.split(',').map(str::trim);
+    directives.find(|word| !word.contains('=') && !known(word))
+}
+
 /// Starts logging for the process. `filter` is a level (`info`) or directives
 /// (`info,server=debug`).
 pub fn init(json: bool, filter: &str) -> Result<(), Error> {
+    if let Some(word) = unknown_level(filter) {
+        let why = format!("{word:?} is not one of {}", LEVELS.join(", "));
+        return Err(Error::LogFilter { filter: filter.to_owned(), why });
+    }
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Error::LogFilter { filter: filter.to_owned(), why: error.to_string() })?;
     let registry = tracing_subscriber::registry().with(filter);
@@ -24,4 +38,20 @@ pub fn init(json: bool, filter: &str) -> Result<(), Error> {
     // A test or an embedder may have started it already; its choice stands.
     drop(started);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_is_none_is_refused() {
+        for good in ["info", "WARN", "off", "info,server=debug", "node=trace"] {
+            assert_eq!(unknown_level(good), None);
+        }
+        assert_eq!(unknown_level("zzz"), Some("zzz"));
+        assert_eq!(unknown_level("info, zzz"), Some("zzz"));
+        assert_eq!(unknown_level(""), Some(""));
+        assert!(init(false, "zzz").is_err());
+    }
 }

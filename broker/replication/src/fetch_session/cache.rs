@@ -15,6 +15,10 @@ use super::{
 /// out by a bigger one.
 pub const SESSION_EVICTION_MS: i64 = 120_000;
 
+/// Partitions that all sessions together may remember, whatever the slots: some 50 MB. A client
+/// beyond it is served without a session.
+pub(super) const PARTITIONS_MAX: usize = 200_000;
+
 /// All sessions of a broker. One lock for the slots, one for each session; never both at once
 /// but in that order.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ struct Slot {
 struct Slots {
     max: usize,
     random: u64,
+    /// Partitions of all sessions.
+    partitions: usize,
     by_id: BTreeMap<i32, Slot>,
     by_use: BTreeSet<(i64, i32)>,
     evictable_by_all: BTreeSet<Rank>,
@@ -52,6 +58,7 @@ impl SessionCache {
             slots: Mutex::new(Slots {
                 max: slots_max,
                 random: seed,
+                partitions: 0,
                 by_id: BTreeMap::new(),
                 by_use: BTreeSet::new(),
                 evictable_by_all: BTreeSet::new(),
@@ -117,6 +124,10 @@ impl SessionCache {
         let size = session.len();
         drop(session);
         slots.touch(session_id, size, now_ms);
+        if slots.partitions > PARTITIONS_MAX {
+            // This answer still goes out; the next one begins without a session.
+            slots.remove(session_id);
+        }
         let kind = ContextKind::Incremental { session: shared, session_id, next_epoch: epoch };
         Ok(FetchContext { kind, partitions })
     }
@@ -165,6 +176,11 @@ impl Slots {
         if self.by_id.len() >= self.max && !self.evict(now_ms, from_follower, size) {
             return None;
         }
+        while self.partitions.saturating_add(size) > PARTITIONS_MAX {
+            if !self.evict_unused(now_ms) {
+                return None;
+            }
+        }
         let id = self.unused_id();
         let slot = Slot {
             session: Arc::new(Mutex::new(session)),
@@ -174,6 +190,7 @@ impl Slots {
             size,
         };
         self.by_id.insert(id, slot);
+        self.partitions = self.partitions.saturating_add(size);
         self.touch(id, size, now_ms);
         Some(id)
     }
@@ -181,9 +198,7 @@ impl Slots {
     /// Makes room for a session of that standing. The one unused for longest goes if it has been
     /// unused for long; else the least of those that may be pushed out, if it is the lesser.
     fn evict(&mut self, now_ms: i64, from_follower: bool, size: usize) -> bool {
-        let Some((used_ms, oldest)) = self.by_use.first().copied() else { return false };
-        if now_ms.saturating_sub(used_ms) > SESSION_EVICTION_MS {
-            self.remove(oldest);
+        if self.evict_unused(now_ms) {
             return true;
         }
         let evictable =
@@ -196,8 +211,19 @@ impl Slots {
         true
     }
 
+    /// Pushes out the session that was unused for longest, if that is long.
+    fn evict_unused(&mut self, now_ms: i64) -> bool {
+        let Some((used_ms, oldest)) = self.by_use.first().copied() else { return false };
+        if now_ms.saturating_sub(used_ms) <= SESSION_EVICTION_MS {
+            return false;
+        }
+        self.remove(oldest);
+        true
+    }
+
     fn remove(&mut self, id: i32) {
         let Some(slot) = self.by_id.remove(&id) else { return };
+        self.partitions = self.partitions.saturating_sub(slot.size);
         self.unlist(id, &slot);
     }
 
@@ -206,6 +232,7 @@ impl Slots {
         let Some(mut slot) = self.by_id.remove(&id) else { return };
         self.unlist(id, &slot);
         slot.used_ms = now_ms;
+        self.partitions = self.partitions.saturating_sub(slot.size).saturating_add(size);
         slot.size = size;
         let rank = (slot.from_follower, size, id);
         let settled = now_ms.saturating_sub(slot.created_ms) > SESSION_EVICTION_MS;

@@ -193,3 +193,21 @@ fn epochs_wrap_to_one() {
     assert_eq!(next_epoch(1), 2);
     assert_eq!(next_epoch(i32::MAX), 1);
 }
+
+#[test]
+fn the_partitions_of_all_sessions_together_are_bounded() {
+    let half = i32::try_from(cache::PARTITIONS_MAX / 2).unwrap();
+    let many: Vec<(&str, i32, i64)> = (0..half).map(|index| ("a", index, 0)).collect();
+    let cache = SessionCache::new(10, 1);
+    let first = create(&cache, 0, &many);
+    let second = create(&cache, 0, &many);
+    assert!(first != NO_SESSION && second != NO_SESSION);
+    assert_eq!(create(&cache, 0, &[("b", 0, 0)]), NO_SESSION, "beyond the bound");
+    // One that grows beyond it ends with the answer.
+    cache.begin(0, request(second, 1, &[("b", 0, 0)])).unwrap();
+    let gone = cache.begin(0, request(second, 2, &[])).unwrap_err();
+    assert_eq!(gone, ErrorCode::FetchSessionIdNotFound);
+    assert_ne!(create(&cache, 0, &[("b", 0, 0)]), NO_SESSION, "there is room again");
+    // The long unused give way.
+    assert_ne!(create(&cache, SESSION_EVICTION_MS + 1, &many), NO_SESSION);
+}

@@ -81,6 +81,13 @@ impl Node {
         metadata.or_else(|| self.dirs.all_offline()).map(|error| error.to_string())
     }
 
+    /// The log directories that are out of service.
+    #[must_use]
+    pub fn offline_dirs(&self) -> Vec<std::path::PathBuf> {
+        let offline = self.dirs.dirs().iter().filter(|dir| dir.is_offline());
+        offline.map(|dir| dir.path().to_path_buf()).collect()
+    }
+
     /// A clean stop: flushes and closes every log, writes the checkpoints and the markers. No
     /// other call may follow. A partition whose log does not close makes its directory unclean.
     ///

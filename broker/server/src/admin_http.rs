@@ -50,7 +50,12 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener
 /// Registered, unfenced, not about to stop, and not every log directory lost.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     match why_not_ready(&admin) {
-        None => (StatusCode::OK, "ready\n".to_owned()),
+        None => {
+            // What is on the other directories is served: no reason to take the broker out.
+            let lost = admin.node.offline_dirs().into_iter();
+            let lost = lost.map(|dir| format!("log directory {} is offline\n", dir.display()));
+            (StatusCode::OK, format!("ready\n{}", lost.collect::<String>()))
+        }
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
@@ -77,5 +82,9 @@ async fn version() -> ([(HeaderName, &'static str); 1], String) {
 
 async fn metrics(State(admin): State<Admin>) -> ([(HeaderName, &'static str); 1], String) {
     let name = |key| ApiKey::from_i16(key).map(|key| key.name());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render(name))
+    let mut text = admin.metrics.render(name);
+    let lost = admin.node.offline_dirs().len();
+    let gauge = "tidelog_log_directories_offline";
+    text.push_str(&format!("# TYPE {gauge} gauge\n{gauge} {lost}\n"));
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

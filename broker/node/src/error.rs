@@ -70,7 +70,8 @@ pub enum Error {
     },
     /// There are partitions, but no metadata log where it should be.
     #[error(
-        "{}, the metadata log, is missing, but {} is there: a new cluster would set all data aside. \
+        "{}, the metadata log, is missing, but {} is there: a new cluster would set all data \
+         aside. \
          Name the directory that holds the metadata log in metadata.log.dir (without it, it is the \
          first of log.dirs), or restore it", .expected.display(), .found.display()
     )]

@@ -63,7 +63,7 @@ pub struct LogConfig {
     pub producers_max: usize,
     /// Most bytes one batch may decompress to when the broker has to look inside.
     pub decompressed_bytes_max: usize,
-    /// `tidelog.produce.validation` of the broker: whether compressed batches of clients are opened.
+    /// `tidelog.produce.validation` of the broker: whether clients' compressed batches are opened.
     pub strict_validation: bool,
 }
 

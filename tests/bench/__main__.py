@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from ..harness import procs, tools
@@ -72,15 +73,24 @@ class Rig:
         settle = time.monotonic() + 3
         procs.wait_until(lambda: time.monotonic() > settle, "standing by", 10, 0.1)
         self.note("rss_idle", measure.resident_mb(self.broker.child.pid))
-        self.bulk("warm", self.volumes["bulk"] // 4)
-        self.small("warm-small", self.volumes["small"] // 4)
+        self.bulk("warm", self.volumes["bulk"] // 2)
+        self.small("warm-small", self.volumes["small"] // 2)
 
     def _topic(self, name):
         admin = AdminClient({"bootstrap.servers": self.broker.address, "log_level": 0})
         admin.create_topics([NewTopic(name, 6, 1)], operation_timeout=20)[name].result(30)
-        procs.wait_until(lambda: all(
-            part.leader == 1 for part in admin.list_topics(name).topics[name].partitions.values()
-        ), f"{name} has leaders", 20)
+        # Kafka names leaders before they lead; a producer that comes too early confuses itself.
+        consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "bench",
+                             "log_level": 0})
+
+        def leads():
+            try:
+                return all(consumer.get_watermark_offsets(TopicPartition(name, part), timeout=5)
+                           for part in range(6))
+            except KafkaException:
+                return False
+        procs.wait_until(leads, f"{name} has leaders", 30)
+        consumer.close()
         return admin
 
     def _drop(self, admin, name):

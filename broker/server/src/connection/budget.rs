@@ -3,8 +3,9 @@
 //!
 //! Buffers grow step by step, so many half-received requests could each hold a part and wait for
 //! more for ever. One lane past the budget breaks that: its holder may always grow until its
-//! request is complete. A quarter is kept for requests of a usual size, so that a few huge ones that
-//! do not get on cannot hold up everybody. The most that requests can take is therefore the budget plus one request.
+//! request is complete. A quarter is kept for requests of a usual size, so that a few huge ones
+//! that do not get on cannot hold up everybody. The most that requests can take is therefore the
+//! budget plus one request.
 
 use std::sync::Arc;
 

@@ -22,7 +22,9 @@ RAFT = "kafka-raft-4.3.1.jar"
 APIS = """Produce Fetch ListOffsets Metadata OffsetCommit OffsetFetch FindCoordinator JoinGroup
 Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups ApiVersions CreateTopics DeleteTopics
 DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs CreatePartitions DeleteGroups
-IncrementalAlterConfigs DescribeQuorum DescribeCluster DescribeTopicPartitions""".split()
+IncrementalAlterConfigs DescribeQuorum DescribeCluster DescribeTopicPartitions AlterConfigs
+DescribeLogDirs DescribeProducers ListConfigResources OffsetDelete Vote BeginQuorumEpoch
+EndQuorumEpoch FetchSnapshot AddRaftVoter RemoveRaftVoter UpdateRaftVoter""".split()
 
 DATA = """ConsumerProtocolSubscription ConsumerProtocolAssignment
 LeaderChangeMessage SnapshotHeaderRecord SnapshotFooterRecord KRaftVersionRecord VotersRecord

@@ -7,6 +7,22 @@ use super::{Case, Random};
 /// Every message.
 pub(crate) fn cases() -> Vec<Case> {
     vec![
+        Case::of::<wire::messages::add_raft_voter_request::AddRaftVoterRequest>(
+            "common.message",
+            add_raft_voter_request::add_raft_voter_request,
+        ),
+        Case::of::<wire::messages::add_raft_voter_response::AddRaftVoterResponse>(
+            "common.message",
+            add_raft_voter_response::add_raft_voter_response,
+        ),
+        Case::of::<wire::messages::alter_configs_request::AlterConfigsRequest>(
+            "common.message",
+            alter_configs_request::alter_configs_request,
+        ),
+        Case::of::<wire::messages::alter_configs_response::AlterConfigsResponse>(
+            "common.message",
+            alter_configs_response::alter_configs_response,
+        ),
         Case::of::<wire::messages::api_versions_request::ApiVersionsRequest>(
             "common.message",
             api_versions_request::api_versions_request,
@@ -14,6 +30,14 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::of::<wire::messages::api_versions_response::ApiVersionsResponse>(
             "common.message",
             api_versions_response::api_versions_response,
+        ),
+        Case::of::<wire::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest>(
+            "common.message",
+            begin_quorum_epoch_request::begin_quorum_epoch_request,
+        ),
+        Case::of::<wire::messages::begin_quorum_epoch_response::BeginQuorumEpochResponse>(
+            "common.message",
+            begin_quorum_epoch_response::begin_quorum_epoch_response,
         ),
         Case::of::<wire::messages::create_partitions_request::CreatePartitionsRequest>(
             "common.message",
@@ -79,6 +103,22 @@ pub(crate) fn cases() -> Vec<Case> {
             "common.message",
             describe_groups_response::describe_groups_response,
         ),
+        Case::of::<wire::messages::describe_log_dirs_request::DescribeLogDirsRequest>(
+            "common.message",
+            describe_log_dirs_request::describe_log_dirs_request,
+        ),
+        Case::of::<wire::messages::describe_log_dirs_response::DescribeLogDirsResponse>(
+            "common.message",
+            describe_log_dirs_response::describe_log_dirs_response,
+        ),
+        Case::of::<wire::messages::describe_producers_request::DescribeProducersRequest>(
+            "common.message",
+            describe_producers_request::describe_producers_request,
+        ),
+        Case::of::<wire::messages::describe_producers_response::DescribeProducersResponse>(
+            "common.message",
+            describe_producers_response::describe_producers_response,
+        ),
         Case::of::<wire::messages::describe_quorum_request::DescribeQuorumRequest>(
             "common.message",
             describe_quorum_request::describe_quorum_request,
@@ -96,6 +136,14 @@ pub(crate) fn cases() -> Vec<Case> {
         >(
             "common.message", describe_topic_partitions_response::describe_topic_partitions_response
         ),
+        Case::of::<wire::messages::end_quorum_epoch_request::EndQuorumEpochRequest>(
+            "common.message",
+            end_quorum_epoch_request::end_quorum_epoch_request,
+        ),
+        Case::of::<wire::messages::end_quorum_epoch_response::EndQuorumEpochResponse>(
+            "common.message",
+            end_quorum_epoch_response::end_quorum_epoch_response,
+        ),
         Case::of::<wire::messages::fetch_request::FetchRequest>(
             "common.message",
             fetch_request::fetch_request,
@@ -103,6 +151,14 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::of::<wire::messages::fetch_response::FetchResponse>(
             "common.message",
             fetch_response::fetch_response,
+        ),
+        Case::of::<wire::messages::fetch_snapshot_request::FetchSnapshotRequest>(
+            "common.message",
+            fetch_snapshot_request::fetch_snapshot_request,
+        ),
+        Case::of::<wire::messages::fetch_snapshot_response::FetchSnapshotResponse>(
+            "common.message",
+            fetch_snapshot_response::fetch_snapshot_response,
         ),
         Case::of::<wire::messages::find_coordinator_request::FindCoordinatorRequest>(
             "common.message",
@@ -153,6 +209,14 @@ pub(crate) fn cases() -> Vec<Case> {
             "common.message",
             leave_group_response::leave_group_response,
         ),
+        Case::of::<wire::messages::list_config_resources_request::ListConfigResourcesRequest>(
+            "common.message",
+            list_config_resources_request::list_config_resources_request,
+        ),
+        Case::of::<wire::messages::list_config_resources_response::ListConfigResourcesResponse>(
+            "common.message",
+            list_config_resources_response::list_config_resources_response,
+        ),
         Case::of::<wire::messages::list_groups_request::ListGroupsRequest>(
             "common.message",
             list_groups_request::list_groups_request,
@@ -185,6 +249,14 @@ pub(crate) fn cases() -> Vec<Case> {
             "common.message",
             offset_commit_response::offset_commit_response,
         ),
+        Case::of::<wire::messages::offset_delete_request::OffsetDeleteRequest>(
+            "common.message",
+            offset_delete_request::offset_delete_request,
+        ),
+        Case::of::<wire::messages::offset_delete_response::OffsetDeleteResponse>(
+            "common.message",
+            offset_delete_response::offset_delete_response,
+        ),
         Case::of::<wire::messages::offset_fetch_request::OffsetFetchRequest>(
             "common.message",
             offset_fetch_request::offset_fetch_request,
@@ -209,6 +281,14 @@ pub(crate) fn cases() -> Vec<Case> {
             "common.message",
             produce_response::produce_response,
         ),
+        Case::of::<wire::messages::remove_raft_voter_request::RemoveRaftVoterRequest>(
+            "common.message",
+            remove_raft_voter_request::remove_raft_voter_request,
+        ),
+        Case::of::<wire::messages::remove_raft_voter_response::RemoveRaftVoterResponse>(
+            "common.message",
+            remove_raft_voter_response::remove_raft_voter_response,
+        ),
         Case::of::<wire::messages::sync_group_request::SyncGroupRequest>(
             "common.message",
             sync_group_request::sync_group_request,
@@ -216,6 +296,22 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::of::<wire::messages::sync_group_response::SyncGroupResponse>(
             "common.message",
             sync_group_response::sync_group_response,
+        ),
+        Case::of::<wire::messages::update_raft_voter_request::UpdateRaftVoterRequest>(
+            "common.message",
+            update_raft_voter_request::update_raft_voter_request,
+        ),
+        Case::of::<wire::messages::update_raft_voter_response::UpdateRaftVoterResponse>(
+            "common.message",
+            update_raft_voter_response::update_raft_voter_response,
+        ),
+        Case::of::<wire::messages::vote_request::VoteRequest>(
+            "common.message",
+            vote_request::vote_request,
+        ),
+        Case::of::<wire::messages::vote_response::VoteResponse>(
+            "common.message",
+            vote_response::vote_response,
         ),
         Case::of::<wire::messages::consumer_protocol_assignment::ConsumerProtocolAssignment>(
             "common.message",
@@ -388,6 +484,84 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
+mod add_raft_voter_request {
+    use super::Random;
+    use wire::messages::add_raft_voter_request::*;
+
+    pub(crate) fn add_raft_voter_request(r: &mut Random, v: i16) -> AddRaftVoterRequest {
+        AddRaftVoterRequest {
+            cluster_id: r.option(|r| r.string()),
+            timeout_ms: r.i32(),
+            voter_id: r.i32(),
+            voter_directory_id: r.uuid(),
+            listeners: r.vec(|r| listener(r, v)),
+            ack_when_committed: if v == 1 { r.one_in(2) } else { true },
+        }
+    }
+
+    fn listener(r: &mut Random, _v: i16) -> Listener {
+        Listener { name: r.string(), host: r.string(), port: r.u16() }
+    }
+}
+
+mod add_raft_voter_response {
+    use super::Random;
+    use wire::messages::add_raft_voter_response::*;
+
+    pub(crate) fn add_raft_voter_response(r: &mut Random, _v: i16) -> AddRaftVoterResponse {
+        AddRaftVoterResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
+        }
+    }
+}
+
+mod alter_configs_request {
+    use super::Random;
+    use wire::messages::alter_configs_request::*;
+
+    pub(crate) fn alter_configs_request(r: &mut Random, v: i16) -> AlterConfigsRequest {
+        AlterConfigsRequest {
+            resources: r.vec(|r| alter_configs_resource(r, v)),
+            validate_only: r.one_in(2),
+        }
+    }
+
+    fn alter_configs_resource(r: &mut Random, v: i16) -> AlterConfigsResource {
+        AlterConfigsResource {
+            resource_type: r.i8(),
+            resource_name: r.string(),
+            configs: r.vec(|r| alterable_config(r, v)),
+        }
+    }
+
+    fn alterable_config(r: &mut Random, _v: i16) -> AlterableConfig {
+        AlterableConfig { name: r.string(), value: r.option(|r| r.string()) }
+    }
+}
+
+mod alter_configs_response {
+    use super::Random;
+    use wire::messages::alter_configs_response::*;
+
+    pub(crate) fn alter_configs_response(r: &mut Random, v: i16) -> AlterConfigsResponse {
+        AlterConfigsResponse {
+            throttle_time_ms: r.i32(),
+            responses: r.vec(|r| alter_configs_resource_response(r, v)),
+        }
+    }
+
+    fn alter_configs_resource_response(r: &mut Random, _v: i16) -> AlterConfigsResourceResponse {
+        AlterConfigsResourceResponse {
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
+            resource_type: r.i8(),
+            resource_name: r.string(),
+        }
+    }
+}
+
 mod api_versions_request {
     use super::Random;
     use wire::messages::api_versions_request::*;
@@ -451,6 +625,80 @@ mod api_versions_response {
             name: if v >= 3 { r.string() } else { String::new() },
             max_version_level: if v >= 3 { r.i16() } else { 0 },
             min_version_level: if v >= 3 { r.i16() } else { 0 },
+        }
+    }
+}
+
+mod begin_quorum_epoch_request {
+    use super::Random;
+    use wire::ids::Uuid;
+    use wire::messages::begin_quorum_epoch_request::*;
+
+    pub(crate) fn begin_quorum_epoch_request(r: &mut Random, v: i16) -> BeginQuorumEpochRequest {
+        BeginQuorumEpochRequest {
+            cluster_id: r.option(|r| r.string()),
+            voter_id: if v == 1 { r.i32() } else { -1 },
+            topics: r.vec(|r| topic_data(r, v)),
+            leader_endpoints: if v == 1 { r.vec(|r| leader_endpoint(r, v)) } else { Vec::new() },
+        }
+    }
+
+    fn topic_data(r: &mut Random, v: i16) -> TopicData {
+        TopicData { topic_name: r.string(), partitions: r.vec(|r| partition_data(r, v)) }
+    }
+
+    fn partition_data(r: &mut Random, v: i16) -> PartitionData {
+        PartitionData {
+            partition_index: r.i32(),
+            voter_directory_id: if v == 1 { r.uuid() } else { Uuid::ZERO },
+            leader_id: r.i32(),
+            leader_epoch: r.i32(),
+        }
+    }
+
+    fn leader_endpoint(r: &mut Random, v: i16) -> LeaderEndpoint {
+        LeaderEndpoint {
+            name: if v == 1 { r.string() } else { String::new() },
+            host: if v == 1 { r.string() } else { String::new() },
+            port: if v == 1 { r.u16() } else { 0 },
+        }
+    }
+}
+
+mod begin_quorum_epoch_response {
+    use super::Random;
+    use wire::messages::begin_quorum_epoch_response::*;
+
+    pub(crate) fn begin_quorum_epoch_response(r: &mut Random, v: i16) -> BeginQuorumEpochResponse {
+        BeginQuorumEpochResponse {
+            error_code: r.i16(),
+            topics: r.vec(|r| topic_data(r, v)),
+            node_endpoints: if v == 1 {
+                if r.one_in(3) { Vec::new() } else { r.vec(|r| node_endpoint(r, v)) }
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    fn topic_data(r: &mut Random, v: i16) -> TopicData {
+        TopicData { topic_name: r.string(), partitions: r.vec(|r| partition_data(r, v)) }
+    }
+
+    fn partition_data(r: &mut Random, _v: i16) -> PartitionData {
+        PartitionData {
+            partition_index: r.i32(),
+            error_code: r.i16(),
+            leader_id: r.i32(),
+            leader_epoch: r.i32(),
+        }
+    }
+
+    fn node_endpoint(r: &mut Random, v: i16) -> NodeEndpoint {
+        NodeEndpoint {
+            node_id: if v == 1 { r.i32() } else { 0 },
+            host: if v == 1 { r.string() } else { String::new() },
+            port: if v == 1 { r.u16() } else { 0 },
         }
     }
 }
@@ -839,6 +1087,108 @@ mod describe_groups_response {
     }
 }
 
+mod describe_log_dirs_request {
+    use super::Random;
+    use wire::messages::describe_log_dirs_request::*;
+
+    pub(crate) fn describe_log_dirs_request(r: &mut Random, v: i16) -> DescribeLogDirsRequest {
+        DescribeLogDirsRequest { topics: r.option(|r| r.vec(|r| describable_log_dir_topic(r, v))) }
+    }
+
+    fn describable_log_dir_topic(r: &mut Random, _v: i16) -> DescribableLogDirTopic {
+        DescribableLogDirTopic { topic: r.string(), partitions: r.vec(|r| r.i32()) }
+    }
+}
+
+mod describe_log_dirs_response {
+    use super::Random;
+    use wire::messages::describe_log_dirs_response::*;
+
+    pub(crate) fn describe_log_dirs_response(r: &mut Random, v: i16) -> DescribeLogDirsResponse {
+        DescribeLogDirsResponse {
+            throttle_time_ms: r.i32(),
+            error_code: if v >= 3 { r.i16() } else { 0 },
+            results: r.vec(|r| describe_log_dirs_result(r, v)),
+        }
+    }
+
+    fn describe_log_dirs_result(r: &mut Random, v: i16) -> DescribeLogDirsResult {
+        DescribeLogDirsResult {
+            error_code: r.i16(),
+            log_dir: r.string(),
+            topics: r.vec(|r| describe_log_dirs_topic(r, v)),
+            total_bytes: if v >= 4 { r.i64() } else { -1 },
+            usable_bytes: if v >= 4 { r.i64() } else { -1 },
+            is_cordoned: if v == 5 { r.one_in(2) } else { false },
+        }
+    }
+
+    fn describe_log_dirs_topic(r: &mut Random, v: i16) -> DescribeLogDirsTopic {
+        DescribeLogDirsTopic {
+            name: r.string(),
+            partitions: r.vec(|r| describe_log_dirs_partition(r, v)),
+        }
+    }
+
+    fn describe_log_dirs_partition(r: &mut Random, _v: i16) -> DescribeLogDirsPartition {
+        DescribeLogDirsPartition {
+            partition_index: r.i32(),
+            partition_size: r.i64(),
+            offset_lag: r.i64(),
+            is_future_key: r.one_in(2),
+        }
+    }
+}
+
+mod describe_producers_request {
+    use super::Random;
+    use wire::messages::describe_producers_request::*;
+
+    pub(crate) fn describe_producers_request(r: &mut Random, v: i16) -> DescribeProducersRequest {
+        DescribeProducersRequest { topics: r.vec(|r| topic_request(r, v)) }
+    }
+
+    fn topic_request(r: &mut Random, _v: i16) -> TopicRequest {
+        TopicRequest { name: r.string(), partition_indexes: r.vec(|r| r.i32()) }
+    }
+}
+
+mod describe_producers_response {
+    use super::Random;
+    use wire::messages::describe_producers_response::*;
+
+    pub(crate) fn describe_producers_response(r: &mut Random, v: i16) -> DescribeProducersResponse {
+        DescribeProducersResponse {
+            throttle_time_ms: r.i32(),
+            topics: r.vec(|r| topic_response(r, v)),
+        }
+    }
+
+    fn topic_response(r: &mut Random, v: i16) -> TopicResponse {
+        TopicResponse { name: r.string(), partitions: r.vec(|r| partition_response(r, v)) }
+    }
+
+    fn partition_response(r: &mut Random, v: i16) -> PartitionResponse {
+        PartitionResponse {
+            partition_index: r.i32(),
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
+            active_producers: r.vec(|r| producer_state(r, v)),
+        }
+    }
+
+    fn producer_state(r: &mut Random, _v: i16) -> ProducerState {
+        ProducerState {
+            producer_id: r.i64(),
+            producer_epoch: r.i32(),
+            last_sequence: r.i32(),
+            last_timestamp: r.i64(),
+            coordinator_epoch: r.i32(),
+            current_txn_start_offset: r.i64(),
+        }
+    }
+}
+
 mod describe_quorum_request {
     use super::Random;
     use wire::messages::describe_quorum_request::*;
@@ -985,6 +1335,87 @@ mod describe_topic_partitions_response {
 
     fn cursor(r: &mut Random, _v: i16) -> Cursor {
         Cursor { topic_name: r.string(), partition_index: r.i32() }
+    }
+}
+
+mod end_quorum_epoch_request {
+    use super::Random;
+    use wire::ids::Uuid;
+    use wire::messages::end_quorum_epoch_request::*;
+
+    pub(crate) fn end_quorum_epoch_request(r: &mut Random, v: i16) -> EndQuorumEpochRequest {
+        EndQuorumEpochRequest {
+            cluster_id: r.option(|r| r.string()),
+            topics: r.vec(|r| topic_data(r, v)),
+            leader_endpoints: if v == 1 { r.vec(|r| leader_endpoint(r, v)) } else { Vec::new() },
+        }
+    }
+
+    fn topic_data(r: &mut Random, v: i16) -> TopicData {
+        TopicData { topic_name: r.string(), partitions: r.vec(|r| partition_data(r, v)) }
+    }
+
+    fn partition_data(r: &mut Random, v: i16) -> PartitionData {
+        PartitionData {
+            partition_index: r.i32(),
+            leader_id: r.i32(),
+            leader_epoch: r.i32(),
+            preferred_successors: if v == 0 { r.vec(|r| r.i32()) } else { Vec::new() },
+            preferred_candidates: if v == 1 { r.vec(|r| replica_info(r, v)) } else { Vec::new() },
+        }
+    }
+
+    fn replica_info(r: &mut Random, v: i16) -> ReplicaInfo {
+        ReplicaInfo {
+            candidate_id: if v == 1 { r.i32() } else { 0 },
+            candidate_directory_id: if v == 1 { r.uuid() } else { Uuid::ZERO },
+        }
+    }
+
+    fn leader_endpoint(r: &mut Random, v: i16) -> LeaderEndpoint {
+        LeaderEndpoint {
+            name: if v == 1 { r.string() } else { String::new() },
+            host: if v == 1 { r.string() } else { String::new() },
+            port: if v == 1 { r.u16() } else { 0 },
+        }
+    }
+}
+
+mod end_quorum_epoch_response {
+    use super::Random;
+    use wire::messages::end_quorum_epoch_response::*;
+
+    pub(crate) fn end_quorum_epoch_response(r: &mut Random, v: i16) -> EndQuorumEpochResponse {
+        EndQuorumEpochResponse {
+            error_code: r.i16(),
+            topics: r.vec(|r| topic_data(r, v)),
+            node_endpoints: if v == 1 {
+                if r.one_in(3) { Vec::new() } else { r.vec(|r| node_endpoint(r, v)) }
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    fn topic_data(r: &mut Random, v: i16) -> TopicData {
+        TopicData { topic_name: r.string(), partitions: r.vec(|r| partition_data(r, v)) }
+    }
+
+    fn partition_data(r: &mut Random, _v: i16) -> PartitionData {
+        PartitionData {
+            partition_index: r.i32(),
+            error_code: r.i16(),
+            leader_id: r.i32(),
+            leader_epoch: r.i32(),
+        }
+    }
+
+    fn node_endpoint(r: &mut Random, v: i16) -> NodeEndpoint {
+        NodeEndpoint {
+            node_id: if v == 1 { r.i32() } else { 0 },
+            host: if v == 1 { r.string() } else { String::new() },
+            port: if v == 1 { r.u16() } else { 0 },
+        }
     }
 }
 
@@ -1151,6 +1582,98 @@ mod fetch_response {
             host: if v >= 16 { r.string() } else { String::new() },
             port: if v >= 16 { r.i32() } else { 0 },
             rack: if v >= 16 { r.option(|r| r.string()) } else { None },
+        }
+    }
+}
+
+mod fetch_snapshot_request {
+    use super::Random;
+    use wire::ids::Uuid;
+    use wire::messages::fetch_snapshot_request::*;
+
+    pub(crate) fn fetch_snapshot_request(r: &mut Random, v: i16) -> FetchSnapshotRequest {
+        FetchSnapshotRequest {
+            cluster_id: if r.one_in(3) { None } else { r.option(|r| r.string()) },
+            replica_id: r.i32(),
+            max_bytes: r.i32(),
+            topics: r.vec(|r| topic_snapshot(r, v)),
+        }
+    }
+
+    fn topic_snapshot(r: &mut Random, v: i16) -> TopicSnapshot {
+        TopicSnapshot { name: r.string(), partitions: r.vec(|r| partition_snapshot(r, v)) }
+    }
+
+    fn partition_snapshot(r: &mut Random, v: i16) -> PartitionSnapshot {
+        PartitionSnapshot {
+            partition: r.i32(),
+            current_leader_epoch: r.i32(),
+            snapshot_id: snapshot_id(r, v),
+            position: r.i64(),
+            replica_directory_id: if v == 1 {
+                if r.one_in(3) { Uuid::ZERO } else { r.uuid() }
+            } else {
+                Uuid::ZERO
+            },
+        }
+    }
+
+    fn snapshot_id(r: &mut Random, _v: i16) -> SnapshotId {
+        SnapshotId { end_offset: r.i64(), epoch: r.i32() }
+    }
+}
+
+mod fetch_snapshot_response {
+    use super::Random;
+    use wire::messages::fetch_snapshot_response::*;
+    use wire::records_slot::Records;
+
+    pub(crate) fn fetch_snapshot_response(r: &mut Random, v: i16) -> FetchSnapshotResponse {
+        FetchSnapshotResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            topics: r.vec(|r| topic_snapshot(r, v)),
+            node_endpoints: if v == 1 {
+                if r.one_in(3) { Vec::new() } else { r.vec(|r| node_endpoint(r, v)) }
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    fn topic_snapshot(r: &mut Random, v: i16) -> TopicSnapshot {
+        TopicSnapshot { name: r.string(), partitions: r.vec(|r| partition_snapshot(r, v)) }
+    }
+
+    fn partition_snapshot(r: &mut Random, v: i16) -> PartitionSnapshot {
+        PartitionSnapshot {
+            index: r.i32(),
+            error_code: r.i16(),
+            snapshot_id: snapshot_id(r, v),
+            current_leader: if r.one_in(3) {
+                LeaderIdAndEpoch::default()
+            } else {
+                leader_id_and_epoch(r, v)
+            },
+            size: r.i64(),
+            position: r.i64(),
+            unaligned_records: Some(Records::from(r.bytes())),
+        }
+    }
+
+    fn snapshot_id(r: &mut Random, _v: i16) -> SnapshotId {
+        SnapshotId { end_offset: r.i64(), epoch: r.i32() }
+    }
+
+    fn leader_id_and_epoch(r: &mut Random, _v: i16) -> LeaderIdAndEpoch {
+        LeaderIdAndEpoch { leader_id: r.i32(), leader_epoch: r.i32() }
+    }
+
+    fn node_endpoint(r: &mut Random, v: i16) -> NodeEndpoint {
+        NodeEndpoint {
+            node_id: if v == 1 { r.i32() } else { 0 },
+            host: if v == 1 { r.string() } else { String::new() },
+            port: if v == 1 { r.u16() } else { 0 },
         }
     }
 }
@@ -1404,6 +1927,43 @@ mod leave_group_response {
     }
 }
 
+mod list_config_resources_request {
+    use super::Random;
+    use wire::messages::list_config_resources_request::*;
+
+    pub(crate) fn list_config_resources_request(
+        r: &mut Random,
+        v: i16,
+    ) -> ListConfigResourcesRequest {
+        ListConfigResourcesRequest {
+            resource_types: if v == 1 { r.vec(|r| r.i8()) } else { Vec::new() },
+        }
+    }
+}
+
+mod list_config_resources_response {
+    use super::Random;
+    use wire::messages::list_config_resources_response::*;
+
+    pub(crate) fn list_config_resources_response(
+        r: &mut Random,
+        v: i16,
+    ) -> ListConfigResourcesResponse {
+        ListConfigResourcesResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            config_resources: r.vec(|r| config_resource(r, v)),
+        }
+    }
+
+    fn config_resource(r: &mut Random, v: i16) -> ConfigResource {
+        ConfigResource {
+            resource_name: r.string(),
+            resource_type: if v == 1 { r.i8() } else { 16 },
+        }
+    }
+}
+
 mod list_groups_request {
     use super::Random;
     use wire::messages::list_groups_request::*;
@@ -1629,6 +2189,53 @@ mod offset_commit_response {
 
     fn offset_commit_response_partition(r: &mut Random, _v: i16) -> OffsetCommitResponsePartition {
         OffsetCommitResponsePartition { partition_index: r.i32(), error_code: r.i16() }
+    }
+}
+
+mod offset_delete_request {
+    use super::Random;
+    use wire::messages::offset_delete_request::*;
+
+    pub(crate) fn offset_delete_request(r: &mut Random, v: i16) -> OffsetDeleteRequest {
+        OffsetDeleteRequest {
+            group_id: r.string(),
+            topics: r.vec(|r| offset_delete_request_topic(r, v)),
+        }
+    }
+
+    fn offset_delete_request_topic(r: &mut Random, v: i16) -> OffsetDeleteRequestTopic {
+        OffsetDeleteRequestTopic {
+            name: r.string(),
+            partitions: r.vec(|r| offset_delete_request_partition(r, v)),
+        }
+    }
+
+    fn offset_delete_request_partition(r: &mut Random, _v: i16) -> OffsetDeleteRequestPartition {
+        OffsetDeleteRequestPartition { partition_index: r.i32() }
+    }
+}
+
+mod offset_delete_response {
+    use super::Random;
+    use wire::messages::offset_delete_response::*;
+
+    pub(crate) fn offset_delete_response(r: &mut Random, v: i16) -> OffsetDeleteResponse {
+        OffsetDeleteResponse {
+            error_code: r.i16(),
+            throttle_time_ms: r.i32(),
+            topics: r.vec(|r| offset_delete_response_topic(r, v)),
+        }
+    }
+
+    fn offset_delete_response_topic(r: &mut Random, v: i16) -> OffsetDeleteResponseTopic {
+        OffsetDeleteResponseTopic {
+            name: r.string(),
+            partitions: r.vec(|r| offset_delete_response_partition(r, v)),
+        }
+    }
+
+    fn offset_delete_response_partition(r: &mut Random, _v: i16) -> OffsetDeleteResponsePartition {
+        OffsetDeleteResponsePartition { partition_index: r.i32(), error_code: r.i16() }
     }
 }
 
@@ -1907,6 +2514,32 @@ mod produce_response {
     }
 }
 
+mod remove_raft_voter_request {
+    use super::Random;
+    use wire::messages::remove_raft_voter_request::*;
+
+    pub(crate) fn remove_raft_voter_request(r: &mut Random, _v: i16) -> RemoveRaftVoterRequest {
+        RemoveRaftVoterRequest {
+            cluster_id: r.option(|r| r.string()),
+            voter_id: r.i32(),
+            voter_directory_id: r.uuid(),
+        }
+    }
+}
+
+mod remove_raft_voter_response {
+    use super::Random;
+    use wire::messages::remove_raft_voter_response::*;
+
+    pub(crate) fn remove_raft_voter_response(r: &mut Random, _v: i16) -> RemoveRaftVoterResponse {
+        RemoveRaftVoterResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
+        }
+    }
+}
+
 mod sync_group_request {
     use super::Random;
     use wire::messages::sync_group_request::*;
@@ -1939,6 +2572,121 @@ mod sync_group_response {
             protocol_type: if v == 5 { r.option(|r| r.string()) } else { None },
             protocol_name: if v == 5 { r.option(|r| r.string()) } else { None },
             assignment: r.bytes(),
+        }
+    }
+}
+
+mod update_raft_voter_request {
+    use super::Random;
+    use wire::messages::update_raft_voter_request::*;
+
+    pub(crate) fn update_raft_voter_request(r: &mut Random, v: i16) -> UpdateRaftVoterRequest {
+        UpdateRaftVoterRequest {
+            cluster_id: r.option(|r| r.string()),
+            current_leader_epoch: r.i32(),
+            voter_id: r.i32(),
+            voter_directory_id: r.uuid(),
+            listeners: r.vec(|r| listener(r, v)),
+            kraft_version_feature: kraft_version_feature(r, v),
+        }
+    }
+
+    fn listener(r: &mut Random, _v: i16) -> Listener {
+        Listener { name: r.string(), host: r.string(), port: r.u16() }
+    }
+
+    fn kraft_version_feature(r: &mut Random, _v: i16) -> KRaftVersionFeature {
+        KRaftVersionFeature { min_supported_version: r.i16(), max_supported_version: r.i16() }
+    }
+}
+
+mod update_raft_voter_response {
+    use super::Random;
+    use wire::messages::update_raft_voter_response::*;
+
+    pub(crate) fn update_raft_voter_response(r: &mut Random, v: i16) -> UpdateRaftVoterResponse {
+        UpdateRaftVoterResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            current_leader: if r.one_in(3) {
+                CurrentLeader::default()
+            } else {
+                current_leader(r, v)
+            },
+        }
+    }
+
+    fn current_leader(r: &mut Random, _v: i16) -> CurrentLeader {
+        CurrentLeader { leader_id: r.i32(), leader_epoch: r.i32(), host: r.string(), port: r.i32() }
+    }
+}
+
+mod vote_request {
+    use super::Random;
+    use wire::ids::Uuid;
+    use wire::messages::vote_request::*;
+
+    pub(crate) fn vote_request(r: &mut Random, v: i16) -> VoteRequest {
+        VoteRequest {
+            cluster_id: r.option(|r| r.string()),
+            voter_id: if v >= 1 { r.i32() } else { -1 },
+            topics: r.vec(|r| topic_data(r, v)),
+        }
+    }
+
+    fn topic_data(r: &mut Random, v: i16) -> TopicData {
+        TopicData { topic_name: r.string(), partitions: r.vec(|r| partition_data(r, v)) }
+    }
+
+    fn partition_data(r: &mut Random, v: i16) -> PartitionData {
+        PartitionData {
+            partition_index: r.i32(),
+            replica_epoch: r.i32(),
+            replica_id: r.i32(),
+            replica_directory_id: if v >= 1 { r.uuid() } else { Uuid::ZERO },
+            voter_directory_id: if v >= 1 { r.uuid() } else { Uuid::ZERO },
+            last_offset_epoch: r.i32(),
+            last_offset: r.i64(),
+            pre_vote: if v == 2 { r.one_in(2) } else { false },
+        }
+    }
+}
+
+mod vote_response {
+    use super::Random;
+    use wire::messages::vote_response::*;
+
+    pub(crate) fn vote_response(r: &mut Random, v: i16) -> VoteResponse {
+        VoteResponse {
+            error_code: r.i16(),
+            topics: r.vec(|r| topic_data(r, v)),
+            node_endpoints: if v >= 1 {
+                if r.one_in(3) { Vec::new() } else { r.vec(|r| node_endpoint(r, v)) }
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    fn topic_data(r: &mut Random, v: i16) -> TopicData {
+        TopicData { topic_name: r.string(), partitions: r.vec(|r| partition_data(r, v)) }
+    }
+
+    fn partition_data(r: &mut Random, _v: i16) -> PartitionData {
+        PartitionData {
+            partition_index: r.i32(),
+            error_code: r.i16(),
+            leader_id: r.i32(),
+            leader_epoch: r.i32(),
+            vote_granted: r.one_in(2),
+        }
+    }
+
+    fn node_endpoint(r: &mut Random, v: i16) -> NodeEndpoint {
+        NodeEndpoint {
+            node_id: if v >= 1 { r.i32() } else { 0 },
+            host: if v >= 1 { r.string() } else { String::new() },
+            port: if v >= 1 { r.u16() } else { 0 },
         }
     }
 }

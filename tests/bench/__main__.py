@@ -73,8 +73,9 @@ class Rig:
         settle = time.monotonic() + 3
         procs.wait_until(lambda: time.monotonic() > settle, "standing by", 10, 0.1)
         self.note("rss_idle", measure.resident_mb(self.broker.child.pid))
-        self.bulk("warm", self.volumes["bulk"] // 2)
-        self.small("warm-small", self.volumes["small"] // 2)
+        # As much as a whole round: a JVM that is still compiling is not what users run for days.
+        self.bulk("warm", self.volumes["bulk"])
+        self.small("warm-small", self.volumes["small"])
 
     def _topic(self, name):
         admin = AdminClient({"bootstrap.servers": self.broker.address, "log_level": 0})
@@ -192,6 +193,7 @@ def main():
     clients = KafkaTools(pin=CLIENT_CORE, quick_start=False)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tidelog-bench-"))
     rigs = {name: Rig(kind, clients, volumes) for name, kind in kinds.items()}
+    measure.touch_memory()
     try:
         path, wrote = measure.bare_write(folder, 1 << 30)
         floors = {"floor: bare pwrite, 256 KiB": wrote,

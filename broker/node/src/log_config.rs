@@ -3,6 +3,7 @@
 use metadata::topic_config::Resolved;
 use storage::LogConfig;
 use storage::config::{CleanupPolicy, Compression, TimestampType};
+use wire::compression::Codec;
 
 /// Limits of the broker that every log shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,16 @@ impl Default for LogLimits {
     }
 }
 
+/// The level that the topic gives a codec. LZ4 is made at one level here, whatever is asked for.
+fn level(topic: &Resolved, codec: Codec) -> Option<i32> {
+    match codec {
+        // -1 is zlib's own default.
+        Codec::Gzip => Some(topic.int("compression.gzip.level", -1)).filter(|level| *level >= 0),
+        Codec::Zstd => Some(topic.int("compression.zstd.level", 3)),
+        _ => None,
+    }
+}
+
 /// What the logs of a topic with this configuration do.
 pub(crate) fn log_config(topic: &Resolved, limits: &LogLimits) -> LogConfig {
     let standard = LogConfig::default();
@@ -52,7 +63,7 @@ pub(crate) fn log_config(topic: &Resolved, limits: &LogLimits) -> LogConfig {
             compact: topic.list_has("cleanup.policy", "compact"),
         },
         max_message_bytes: bytes("max.message.bytes", standard.max_message_bytes),
-        compression: Compression::Producer,
+        compression: Compression::of(topic.string("compression.type"), |codec| level(topic, codec)),
         timestamp_type: match topic.string("message.timestamp.type") {
             "LogAppendTime" => TimestampType::LogAppendTime,
             _ => TimestampType::CreateTime,

@@ -1,7 +1,8 @@
 //! Appending to a partition, and making what was appended durable.
 
 use bytes::Bytes;
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use storage::log::{AppendOrigin, FlushScope};
 use wire::ids::{LeaderEpoch, Offset};
@@ -62,7 +63,17 @@ impl Partition {
         acks: Acks,
         current_leader_epoch: LeaderEpoch,
     ) -> Result<Produced, Error> {
+        let batches = self.in_the_topics_codec(batches)?;
         self.append_from(now_ms, batches, acks, current_leader_epoch, AppendOrigin::Client)
+    }
+
+    /// Converts to the topic's `compression.type`, without the lock.
+    fn in_the_topics_codec(&self, batches: Bytes) -> Result<Bytes, Error> {
+        if !self.converts.load(Ordering::Relaxed) {
+            return Ok(batches);
+        }
+        let config = Arc::clone(self.lock().log().config());
+        Ok(storage::log::converted(&config, batches)?)
     }
 
     /// Appends a coordinator's own batches, with the guarantees of acks=all.

@@ -5,9 +5,10 @@
 //! ([`Partition::flush`]), wake-ups happen after it is released, and it is never held while another
 //! lock is taken.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use storage::config::Compression;
 use storage::log::Log;
 use wire::ids::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 
@@ -48,6 +49,8 @@ const DELETED: u8 = 2;
 pub struct Partition {
     identity: Identity,
     standing: AtomicU8,
+    /// Whether batches are converted before the append (`compression.type`).
+    pub(crate) converts: AtomicBool,
     pub(crate) purgatory: Arc<Purgatory>,
     leader: Mutex<Leader>,
     /// Held over an fsync, never together with `leader` but by the one who flushes.
@@ -58,11 +61,13 @@ impl Partition {
     /// Leads `log` from now on.
     #[must_use]
     pub fn new(identity: Identity, log: Log, leadership: Leadership) -> Arc<Self> {
+        let converts = AtomicBool::new(log.config().compression != Compression::Producer);
         let leader = Leader::new(log, leadership);
         let purgatory = Arc::new(Purgatory::new(leader.end_offset()));
         Arc::new(Self {
             identity,
             standing: AtomicU8::new(SERVING),
+            converts,
             purgatory,
             leader: Mutex::new(leader),
             flushing: Mutex::new(()),

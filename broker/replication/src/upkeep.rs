@@ -1,8 +1,10 @@
 //! Looking after a partition's log: retention, DeleteRecords, idle producers, configuration.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use storage::LogConfig;
+use storage::config::Compression;
 use storage::log::Retired;
 use wire::ids::Offset;
 
@@ -63,7 +65,9 @@ impl Partition {
     /// # Errors
     /// [`Error::Offline`].
     pub fn update_config(&self, config: Arc<LogConfig>) -> Result<(), Error> {
+        let converts = config.compression != Compression::Producer;
         self.lock_to_change()?.log_mut().update_config(config);
+        self.converts.store(converts, Ordering::Relaxed);
         Ok(())
     }
 

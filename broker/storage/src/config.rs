@@ -9,8 +9,13 @@ pub enum Compression {
     /// The producer's batches as they came.
     #[default]
     Producer,
-    /// This codec. Not converted yet: batches are stored as they came.
-    Fixed(Codec),
+    /// This codec: batches that come in another one are converted.
+    Fixed {
+        /// The codec.
+        codec: Codec,
+        /// How hard it tries, for codecs that know levels; `None` is the codec's default.
+        level: Option<i32>,
+    },
 }
 
 /// Which of `cleanup.policy`'s two ways apply; both false keeps everything.

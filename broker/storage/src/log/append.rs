@@ -331,7 +331,7 @@ impl Log {
 }
 
 /// Sorts what is wrong with a batch by the error code it gets.
-fn refused(error: BatchError) -> AppendError {
+pub(super) fn refused(error: BatchError) -> AppendError {
     match error {
         BatchError::UnsupportedMagic(magic @ 0..=1) => AppendError::UnsupportedFormat { magic },
         BatchError::InvalidBatch(_) | BatchError::InvalidRecord { .. } => {

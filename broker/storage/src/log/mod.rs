@@ -18,6 +18,7 @@ use crate::producers::Producers;
 use crate::segments::Segments;
 
 mod append;
+mod convert;
 mod flush;
 mod open;
 mod read;
@@ -30,6 +31,7 @@ mod truncate;
 mod unsynced;
 
 pub use append::{AppendOrigin, Appended};
+pub use convert::converted;
 pub use flush::{FlushJob, FlushOutcome, FlushScope};
 pub use open::OpenArgs;
 pub use read::LogSlice;

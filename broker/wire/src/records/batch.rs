@@ -2,10 +2,10 @@
 
 use bytes::{Buf, Bytes};
 
-use super::header::{BatchHeader, HEADER_BYTES, TimestampType};
+use super::header::{BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, TimestampType};
 use super::record::RecordSet;
 use super::{BatchError, NO_TIMESTAMP};
-use crate::compression::decompress;
+use crate::compression::{Codec, compress, decompress};
 
 /// Where the bytes begin that the CRC covers.
 const CRC_FROM: usize = 21;
@@ -84,9 +84,37 @@ impl Batch {
         self.with_header(header)
     }
 
-    fn with_header(&self, mut header: BatchHeader) -> Self {
+    /// A copy whose records are compressed by another codec. Everything else that the header says
+    /// stays, and so do the records to the byte: keys, headers, timestamps, offsets, sequences.
+    /// The CRC is made anew, so the caller has checked the old one.
+    ///
+    /// # Errors
+    /// As [`Self::records`]; [`BatchError::TooLargeToBuild`] beyond 2 GiB.
+    pub fn recompressed(
+        &self,
+        codec: Codec,
+        level: Option<i32>,
+        limit: usize,
+    ) -> Result<Self, BatchError> {
+        let plain = self.records(limit)?;
+        let body = match codec {
+            Codec::None => plain.plain_bytes().clone(),
+            codec => compress(codec, plain.plain_bytes(), level)?,
+        };
+        let mut header = self.header;
+        header.attributes = header.attributes.with_codec(codec);
+        header.batch_length = i32::try_from(HEADER_BYTES - LENGTH_PREFIX_BYTES + body.len())
+            .map_err(|_| BatchError::TooLargeToBuild)?;
+        Ok(Self::of_parts(header, &body))
+    }
+
+    fn with_header(&self, header: BatchHeader) -> Self {
+        Self::of_parts(header, self.bytes.get(HEADER_BYTES..).unwrap_or_default())
+    }
+
+    fn of_parts(mut header: BatchHeader, body: &[u8]) -> Self {
         let mut bytes = header.to_bytes();
-        bytes.extend_from_slice(self.bytes.get(HEADER_BYTES..).unwrap_or_default());
+        bytes.extend_from_slice(body);
         seal(&mut bytes);
         header.crc = crc_of(&bytes);
         Self { header, bytes: Bytes::from(bytes) }

@@ -76,6 +76,10 @@ impl Attributes {
         Self(codec.id()).with_timestamp_type(timestamp_type)
     }
 
+    pub(super) fn with_codec(self, codec: Codec) -> Self {
+        Self(self.0 & !CODEC_MASK | codec.id())
+    }
+
     pub(super) fn with_timestamp_type(self, timestamp_type: TimestampType) -> Self {
         match timestamp_type {
             TimestampType::CreateTime => Self(self.0 & !TIMESTAMP_TYPE_MASK),

@@ -90,10 +90,19 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .min(0.0)
         .topic("message.timestamp.after.max.ms")
         .doc("How far a record's time may lie ahead of the broker's."),
-    text("compression.type", "producer").check(Check::OneOf(CODECS)).topic("compression.type"),
-    int("compression.gzip.level", "-1").check(Check::GzipLevel).topic("compression.gzip.level"),
+    text("compression.type", "producer")
+        .check(Check::OneOf(CODECS))
+        .topic("compression.type")
+        .doc("The codec in which batches are stored; producer keeps the one that each came in."),
+    int("compression.gzip.level", "-1")
+        .check(Check::GzipLevel)
+        .topic("compression.gzip.level")
+        .doc("How hard the broker's own gzip tries, 1 to 9; -1 is its default."),
     int("compression.lz4.level", "9").range(1.0, 17.0).topic("compression.lz4.level"),
-    int("compression.zstd.level", "3").range(-131_072.0, 22.0).topic("compression.zstd.level"),
+    int("compression.zstd.level", "3")
+        .range(-131_072.0, 22.0)
+        .topic("compression.zstd.level")
+        .doc("How hard the broker's own zstd tries, up to 22."),
     int("min.insync.replicas", "1")
         .min(1.0)
         .topic("min.insync.replicas")

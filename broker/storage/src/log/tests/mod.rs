@@ -12,6 +12,7 @@ use crate::disk::sim::SimDisk;
 use crate::error::{AppendError, LogError, ReadError};
 
 mod appending;
+mod converting;
 mod corrupting;
 mod flushing;
 mod producing;

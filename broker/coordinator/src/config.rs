@@ -3,6 +3,15 @@
 /// How long a member that has just joined may wait for its first generation.
 pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 300_000;
 
+/// Groups that one shard keeps; whoever begins one more is refused with GROUP_MAX_SIZE_REACHED.
+/// Kafka has no such limit.
+pub(crate) const GROUPS_MAX: usize = 100_000;
+
+/// What the members of one shard's groups may take, with their names, subscriptions and
+/// assignments; whoever joins beyond it is refused with GROUP_MAX_SIZE_REACHED. Kafka has no such
+/// limit.
+pub(crate) const MEMBER_BYTES_MAX: usize = 64 << 20;
+
 /// The coordinator's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -12,11 +21,12 @@ pub struct Config {
     pub session_timeout_ms_max: i32,
     /// `group.initial.rebalance.delay.ms`.
     pub initial_rebalance_delay_ms: i32,
-    /// `group.max.size`: members of one group, those that have yet to come back with the id they
-    /// were given included.
+    /// `group.max.size`: members of one group.
     pub group_members_max: usize,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub offsets_retention_ms: i64,
 }
 
 impl Default for Config {
@@ -27,6 +37,7 @@ impl Default for Config {
             initial_rebalance_delay_ms: 3_000,
             group_members_max: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
             offset_metadata_bytes_max: 4_096,
+            offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
         }
     }
 }

@@ -12,6 +12,8 @@ use wire::messages::offset_commit_request::OffsetCommitRequest;
 use wire::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
+use wire::messages::offset_delete_request::OffsetDeleteRequest;
+use wire::messages::offset_delete_response::OffsetDeleteResponse;
 use wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use wire::messages::sync_group_request::SyncGroupRequest;
@@ -37,6 +39,8 @@ pub enum Request {
     OffsetCommit(OffsetCommitRequest),
     /// One group of an OffsetFetch of any version (`fetch_groups` makes them).
     OffsetFetch(OffsetFetchRequestGroup),
+    /// OffsetDelete.
+    OffsetDelete(OffsetDeleteRequest),
     /// One group of a DeleteGroups.
     DeleteGroup(String),
 }
@@ -56,6 +60,8 @@ pub enum Response {
     OffsetCommit(OffsetCommitResponse),
     /// One group of an OffsetFetch (`fetch_response` puts them together).
     OffsetFetch(OffsetFetchResponseGroup),
+    /// OffsetDelete.
+    OffsetDelete(OffsetDeleteResponse),
     /// One group of a DeleteGroups.
     DeleteGroup(DeletableGroupResult),
 }
@@ -112,7 +118,21 @@ impl Request {
             Self::Leave(r) => &r.group_id,
             Self::OffsetCommit(r) => &r.group_id,
             Self::OffsetFetch(r) => &r.group_id,
+            Self::OffsetDelete(r) => &r.group_id,
             Self::DeleteGroup(group) => group,
+        }
+    }
+
+    /// Whether the request may be about the group without a name, which the oldest clients used
+    /// to keep offsets.
+    pub(crate) fn takes_unnamed_group(&self) -> bool {
+        match self {
+            Self::OffsetCommit(_) | Self::OffsetFetch(_) | Self::DeleteGroup(_) => true,
+            Self::Join(_)
+            | Self::Sync(_)
+            | Self::Heartbeat(_)
+            | Self::Leave(_)
+            | Self::OffsetDelete(_) => false,
         }
     }
 
@@ -132,6 +152,7 @@ impl Request {
                 error_code,
                 ..Default::default()
             }),
+            Self::OffsetDelete(_) => Response::OffsetDelete(delete_error(code)),
             Self::DeleteGroup(group) => Response::DeleteGroup(DeletableGroupResult {
                 group_id: group.clone(),
                 error_code,
@@ -150,6 +171,7 @@ impl Response {
                 error_code,
                 generation_id: -1,
                 leader: String::new(),
+                skip_assignment: false,
                 members: Vec::new(),
                 ..r
             }),
@@ -167,6 +189,7 @@ impl Response {
             Self::OffsetFetch(r) => {
                 Self::OffsetFetch(OffsetFetchResponseGroup { error_code, topics: Vec::new(), ..r })
             }
+            Self::OffsetDelete(_) => Self::OffsetDelete(delete_error(code)),
             Self::DeleteGroup(r) => Self::DeleteGroup(DeletableGroupResult { error_code, ..r }),
         }
     }
@@ -188,6 +211,10 @@ pub(crate) fn sync_error(code: ErrorCode) -> SyncGroupResponse {
 
 pub(crate) fn heartbeat(code: ErrorCode) -> HeartbeatResponse {
     HeartbeatResponse { error_code: code.code(), ..Default::default() }
+}
+
+pub(crate) fn delete_error(code: ErrorCode) -> OffsetDeleteResponse {
+    OffsetDeleteResponse { error_code: code.code(), ..Default::default() }
 }
 
 pub(crate) fn commit_error(request: &OffsetCommitRequest, code: ErrorCode) -> OffsetCommitResponse {

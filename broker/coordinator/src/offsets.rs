@@ -1,10 +1,12 @@
-//! Committed offsets: the answers to OffsetCommit and OffsetFetch.
+//! Committed offsets: how they are kept, and the answers to OffsetCommit and OffsetFetch.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use metadata::Image;
+use metadata::image::Topic;
 use wire::ErrorCode;
-use wire::ids::{TopicId, Uuid};
+use wire::ids::{PartitionIndex, TopicId, Uuid};
 use wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -29,8 +31,64 @@ const TOPIC_ID_VERSION: i16 = 10;
 /// The offset that stands for "none committed".
 const NO_OFFSET: i64 = -1;
 
+/// Stands for "no retention of its own" in a request and "no time of its own" in a record.
+const NO_EXPIRY: i64 = -1;
+
 /// The offsets of one group, by topic and partition.
-pub(crate) type Offsets = BTreeMap<(String, i32), OffsetCommitValue>;
+#[derive(Debug, Default)]
+pub(crate) struct Offsets {
+    by_topic: BTreeMap<String, BTreeMap<i32, OffsetCommitValue>>,
+}
+
+impl Offsets {
+    pub(crate) fn get(&self, topic: &str, partition: i32) -> Option<&OffsetCommitValue> {
+        self.by_topic.get(topic)?.get(&partition)
+    }
+
+    pub(crate) fn insert(&mut self, topic: String, partition: i32, value: OffsetCommitValue) {
+        self.by_topic.entry(topic).or_default().insert(partition, value);
+    }
+
+    pub(crate) fn remove(&mut self, topic: &str, partition: i32) {
+        let Some(of_topic) = self.by_topic.get_mut(topic) else { return };
+        of_topic.remove(&partition);
+        if of_topic.is_empty() {
+            self.by_topic.remove(topic);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_topic.is_empty()
+    }
+
+    /// The topics with their partitions, in order.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, OffsetCommitValue>)> {
+        self.by_topic.iter().map(|(topic, partitions)| (topic.as_str(), partitions))
+    }
+
+    /// What was committed, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, i32, &OffsetCommitValue)> {
+        let with_topic = |(topic, partitions)| {
+            let partitions: &BTreeMap<i32, OffsetCommitValue> = partitions;
+            partitions.iter().map(move |(partition, value)| (topic, *partition, value))
+        };
+        self.topics().flat_map(with_topic)
+    }
+}
+
+/// Whether an offset may go: at the time it says itself, as the oldest clients could ask, else
+/// when the retention has passed since `since_ms`.
+pub(crate) fn expired(
+    value: &OffsetCommitValue,
+    since_ms: i64,
+    now_ms: i64,
+    config: &Config,
+) -> bool {
+    match value.expire_timestamp {
+        NO_EXPIRY => now_ms.saturating_sub(since_ms) >= config.offsets_retention_ms,
+        at => now_ms >= at,
+    }
+}
 
 /// What a commit is decided with.
 pub(crate) struct Commit<'a> {
@@ -41,21 +99,30 @@ pub(crate) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// Decides a commit whose member was found in order.
+    /// Decides a commit. Partitions that do not exist are refused before `check` is asked whether
+    /// the rest may be committed at all; without a rest it is not asked.
     pub(crate) fn decide(
         &self,
         request: &OffsetCommitRequest,
+        check: impl FnOnce() -> Result<(), ErrorCode>,
         out: &mut Decision,
     ) -> OffsetCommitResponse {
+        let found: Vec<Result<&Arc<Topic>, ErrorCode>> = request
+            .topics
+            .iter()
+            .map(|topic| find(self.image, &topic.name, topic.topic_id, self.version))
+            .collect();
+        let any = request.topics.iter().zip(&found).any(|(topic, found)| {
+            topic.partitions.iter().any(|p| exists(found, p.partition_index).is_ok())
+        });
+        let allowed = if any { check() } else { Ok(()) };
         let mut topics = Vec::with_capacity(request.topics.len());
-        for topic in &request.topics {
-            let found = find(self.image, &topic.name, topic.topic_id, self.version);
+        for (topic, found) in request.topics.iter().zip(&found) {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for partition in &topic.partitions {
-                let done = match &found {
-                    Ok((name, id)) => self.one(&request.group_id, name, *id, partition, out),
-                    Err(code) => Err(*code),
-                };
+                let done = exists(found, partition.partition_index)
+                    .and_then(|topic| allowed.map(|()| topic))
+                    .and_then(|topic| self.one(request, topic, partition, out));
                 partitions.push(OffsetCommitResponsePartition {
                     partition_index: partition.partition_index,
                     error_code: done.err().unwrap_or(ErrorCode::None).code(),
@@ -68,19 +135,13 @@ impl Commit<'_> {
 
     fn one(
         &self,
-        group: &str,
-        topic: &str,
-        id: Uuid,
+        request: &OffsetCommitRequest,
+        topic: &Topic,
         partition: &OffsetCommitRequestPartition,
         out: &mut Decision,
     ) -> Result<(), ErrorCode> {
-        let index = partition.partition_index;
-        let known = self.image.topics.by_id(TopicId(id));
-        if known.is_none_or(|t| t.partition(wire::ids::PartitionIndex(index)).is_none()) {
-            return Err(ErrorCode::UnknownTopicOrPartition);
-        }
         let metadata = partition.committed_metadata.clone().unwrap_or_default();
-        if metadata.len() > self.config.offset_metadata_bytes_max {
+        if self.is_too_large(&metadata) {
             return Err(ErrorCode::OffsetMetadataTooLarge);
         }
         let value = OffsetCommitValue {
@@ -88,13 +149,23 @@ impl Commit<'_> {
             leader_epoch: partition.committed_leader_epoch,
             metadata,
             commit_timestamp: self.now_ms,
-            topic_id: id,
-            ..Default::default()
+            expire_timestamp: match request.retention_time_ms {
+                NO_EXPIRY => NO_EXPIRY,
+                retention => self.now_ms.saturating_add(retention),
+            },
+            topic_id: topic.id.0,
         };
-        match out.record(Record::offset(group, topic, index, Some(&value))) {
+        let (group, index) = (&request.group_id, partition.partition_index);
+        match out.record(Record::offset(group, &topic.name, index, Some(&value))) {
             true => Ok(()),
             false => Err(ErrorCode::InvalidRequest),
         }
+    }
+
+    /// Kafka counts what Java's strings are made of: UTF-16 units.
+    fn is_too_large(&self, metadata: &str) -> bool {
+        let max = self.config.offset_metadata_bytes_max;
+        metadata.len() > max && metadata.encode_utf16().count() > max
     }
 }
 
@@ -105,14 +176,30 @@ fn answer(
     OffsetCommitResponseTopic { name: topic.name.clone(), topic_id: topic.topic_id, partitions }
 }
 
+/// The topic, if it was found and has the partition.
+pub(crate) fn exists<'a>(
+    topic: &Result<&'a Arc<Topic>, ErrorCode>,
+    partition: i32,
+) -> Result<&'a Arc<Topic>, ErrorCode> {
+    let topic = (*topic)?;
+    match topic.partition(PartitionIndex(partition)) {
+        Some(_) => Ok(topic),
+        None => Err(ErrorCode::UnknownTopicOrPartition),
+    }
+}
+
 /// The topic that a request names, by id or by name as its version has it.
-fn find(image: &Image, name: &str, id: Uuid, version: i16) -> Result<(String, Uuid), ErrorCode> {
-    let (topic, missing) = if version >= TOPIC_ID_VERSION {
-        (image.topics.by_id(TopicId(id)), ErrorCode::UnknownTopicId)
+pub(crate) fn find<'a>(
+    image: &'a Image,
+    name: &str,
+    id: Uuid,
+    version: i16,
+) -> Result<&'a Arc<Topic>, ErrorCode> {
+    if version >= TOPIC_ID_VERSION {
+        image.topics.by_id(TopicId(id)).ok_or(ErrorCode::UnknownTopicId)
     } else {
-        (image.topics.by_name(name), ErrorCode::UnknownTopicOrPartition)
-    };
-    topic.map(|topic| (topic.name.to_string(), topic.id.0)).ok_or(missing)
+        image.topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
 }
 
 /// Answers for one group what it has committed.
@@ -122,7 +209,7 @@ pub(crate) fn fetch(
     offsets: Option<&Offsets>,
     request: &OffsetFetchRequestGroup,
 ) -> OffsetFetchResponseGroup {
-    let none = Offsets::new();
+    let none = Offsets::default();
     let offsets = offsets.unwrap_or(&none);
     let topics = match &request.topics {
         Some(topics) => topics.iter().map(|topic| fetch_topic(image, version, offsets, topic)),
@@ -142,12 +229,12 @@ fn fetch_topic(
     topic: &OffsetFetchRequestTopics,
 ) -> OffsetFetchResponseTopics {
     // By name, what was committed is answered even for a topic that is gone.
-    let name = match version >= TOPIC_ID_VERSION {
-        true => find(image, &topic.name, topic.topic_id, version).map(|(name, _)| name),
-        false => Ok(topic.name.clone()),
+    let name: Result<&str, ErrorCode> = match version >= TOPIC_ID_VERSION {
+        true => find(image, &topic.name, topic.topic_id, version).map(|found| &*found.name),
+        false => Ok(topic.name.as_str()),
     };
     let partition = |index: &i32| match &name {
-        Ok(name) => partition(*index, offsets.get(&(name.clone(), *index))),
+        Ok(name) => partition(*index, offsets.get(name, *index)),
         Err(code) => {
             OffsetFetchResponsePartitions { error_code: code.code(), ..partition(*index, None) }
         }
@@ -165,19 +252,15 @@ fn fetch_all(
     offsets: &Offsets,
     request: &OffsetFetchRequestGroup,
 ) -> OffsetFetchResponseGroup {
-    let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
-    for ((name, index), value) in offsets {
+    let mut topics = Vec::new();
+    for (name, partitions) in offsets.topics() {
         let topic_id = image.topics.id_of(name).map_or(Uuid::ZERO, |id| id.0);
         if version >= TOPIC_ID_VERSION && topic_id.is_zero() {
             continue;
         }
-        if topics.last().is_none_or(|topic| topic.name != *name) {
-            let name = name.clone();
-            topics.push(OffsetFetchResponseTopics { name, topic_id, partitions: Vec::new() });
-        }
-        if let Some(topic) = topics.last_mut() {
-            topic.partitions.push(partition(*index, Some(value)));
-        }
+        let partitions = partitions.iter().map(|(index, value)| partition(*index, Some(value)));
+        let (name, partitions) = (name.to_owned(), partitions.collect());
+        topics.push(OffsetFetchResponseTopics { name, topic_id, partitions });
     }
     OffsetFetchResponseGroup {
         group_id: request.group_id.clone(),

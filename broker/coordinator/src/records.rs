@@ -18,6 +18,8 @@ const KEY_VERSION: i16 = 0;
 const GROUP_VERSION: i16 = 3;
 /// The version of an offset that carries the topic's id.
 const OFFSET_VERSION: i16 = 4;
+/// The only version of an offset that says when it expires.
+const EXPIRING_OFFSET_VERSION: i16 = 1;
 /// The type of the keys that Kafka wrote before its second format; read like the second.
 const OFFSET_KEY_V0: i16 = 0;
 
@@ -60,6 +62,13 @@ fn prefixed(number: i16, body: &Bytes) -> Result<Bytes, Error> {
     Ok(bytes.freeze())
 }
 
+fn offset_version(offset: &OffsetCommitValue) -> i16 {
+    match offset.expire_timestamp {
+        -1 => OFFSET_VERSION,
+        _ => EXPIRING_OFFSET_VERSION,
+    }
+}
+
 fn split(bytes: &Bytes) -> Result<(i16, Bytes), Error> {
     match bytes.get(..2) {
         Some(&[high, low]) => Ok((i16::from_be_bytes([high, low]), bytes.slice(2..))),
@@ -80,7 +89,7 @@ impl Record {
         partition: i32,
         offset: Option<&OffsetCommitValue>,
     ) -> Result<Self, Error> {
-        let offset = offset.map(|offset| value(offset, OFFSET_VERSION)).transpose()?;
+        let offset = offset.map(|offset| value(offset, offset_version(offset))).transpose()?;
         let (group, topic) = (group.to_owned(), topic.to_owned());
         let key = key(&OffsetCommitKey { group, topic, partition })?;
         Ok(Self { key, value: offset })

@@ -9,12 +9,16 @@ use wire::ErrorCode;
 use wire::messages::join_group_request::JoinGroupRequest;
 use wire::messages::leave_group_request::LeaveGroupRequest;
 
+use crate::config::MEMBER_BYTES_MAX;
 use crate::group::leave::{leaving, left};
 use crate::group::{Env, Group, Joining, Waiter};
 use crate::message::heartbeat;
 use crate::offsets::{Offsets, fetch};
 use crate::records::Parsed;
 use crate::{Config, Decision, Error, Record, Reply, Request, Response, Token};
+
+/// From this version on, SyncGroup says which protocol the member believes in.
+const PROTOCOL_REQUIRED_VERSION: i16 = 5;
 
 /// What a request comes with.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,8 @@ pub struct Shard {
     offsets: BTreeMap<String, Offsets>,
     /// When each group wants to be looked at; never later than its next deadline.
     wakes: BTreeSet<(i64, String)>,
+    /// What the members of all groups take.
+    member_bytes: usize,
 }
 
 impl Shard {
@@ -53,6 +59,7 @@ impl Shard {
             groups: BTreeMap::new(),
             offsets: BTreeMap::new(),
             wakes: BTreeSet::new(),
+            member_bytes: 0,
         }
     }
 
@@ -64,10 +71,10 @@ impl Shard {
     /// Every record of the partition has been replayed; members get a whole session from now.
     pub fn finish_loading(&mut self, now_ms: i64) {
         self.loaded = true;
+        // Nobody waits yet and nobody is turned away: there is nothing to write or to answer.
+        let mut out = Decision::default();
         for group in self.groups.values_mut() {
-            for member in group.members.values_mut() {
-                member.heard(now_ms);
-            }
+            group.loaded(&mut Env { now_ms, config: &self.config, out: &mut out });
         }
         let ids: Vec<String> = self.groups.keys().cloned().collect();
         for id in ids {
@@ -83,11 +90,11 @@ impl Shard {
         match record.parse()? {
             Parsed::Offset { key, value: Some(value) } => {
                 let of_group = self.offsets.entry(key.group).or_default();
-                of_group.insert((key.topic, key.partition), value);
+                of_group.insert(key.topic, key.partition, value);
             }
             Parsed::Offset { key, value: None } => {
                 if let Some(of_group) = self.offsets.get_mut(&key.group) {
-                    of_group.remove(&(key.topic, key.partition));
+                    of_group.remove(&key.topic, key.partition);
                     if of_group.is_empty() {
                         self.offsets.remove(&key.group);
                     }
@@ -99,15 +106,16 @@ impl Shard {
                     None => {
                         let restored =
                             Group::restore(&group, &value, value.current_state_timestamp);
+                        self.remove(&group);
                         self.groups.insert(group.clone(), restored);
                     }
                 }
-                self.wake(&group);
+                if self.loaded {
+                    self.wake(&group);
+                }
             }
             Parsed::Group { group, value: None } => {
-                if let Some(gone) = self.groups.remove(&group) {
-                    self.wakes.remove(&(gone.wake_at_ms, group));
-                }
+                self.remove(&group);
             }
             Parsed::Unknown => {}
         }
@@ -117,7 +125,7 @@ impl Shard {
     /// Decides a request. No reply under `token` means that one comes later.
     pub fn handle(&mut self, ctx: &Context<'_>, token: Token, request: &Request) -> Decision {
         let mut out = Decision::default();
-        if let Err(code) = self.admit(request) {
+        if let Err(code) = self.admit(ctx.version, request) {
             out.reply(token, request.refuse(ctx.version, code));
             return out;
         }
@@ -152,6 +160,7 @@ impl Shard {
                 let response = fetch(ctx.image, ctx.version, offsets, wanted);
                 out.reply(token, Response::OffsetFetch(response));
             }
+            Request::OffsetDelete(delete) => self.delete_offsets(ctx, token, delete, &mut out),
             Request::DeleteGroup(group) => self.delete(token, group, &mut out),
         }
         out
@@ -179,15 +188,12 @@ impl Shard {
         self.wakes.first().map(|(at, _)| *at)
     }
 
-    /// Whoever asked under this token is gone.
-    pub fn cancel(&mut self, token: Token) {
-        for group in self.groups.values_mut() {
-            group.cancel(token);
+    /// Whoever asked under this token about a group is gone.
+    pub fn cancel(&mut self, now_ms: i64, group: &str, token: Token) {
+        if let Some(of_token) = self.groups.get_mut(group) {
+            of_token.cancel(token, now_ms);
         }
-        let ids: Vec<String> = self.groups.keys().cloned().collect();
-        for id in ids {
-            self.wake(&id);
-        }
+        self.wake(group);
     }
 
     /// The shard is lost to this node: everyone who waits is told so, and the shard is over.
@@ -222,13 +228,15 @@ impl Shard {
         self.offsets.keys().map(String::as_str).filter(|id| !self.groups.contains_key(*id))
     }
 
-    fn admit(&self, request: &Request) -> Result<(), ErrorCode> {
-        let offsets = matches!(request, Request::OffsetCommit(_) | Request::OffsetFetch(_));
-        if request.group().is_empty() && !offsets {
-            return Err(ErrorCode::InvalidGroupId);
+    fn admit(&self, version: i16, request: &Request) -> Result<(), ErrorCode> {
+        if let Request::Sync(sync) = request
+            && version >= PROTOCOL_REQUIRED_VERSION
+            && (sync.protocol_type.is_none() || sync.protocol_name.is_none())
+        {
+            return Err(ErrorCode::InconsistentGroupProtocol);
         }
-        if !self.loaded {
-            return Err(ErrorCode::CoordinatorLoadInProgress);
+        if request.group().is_empty() && !request.takes_unnamed_group() {
+            return Err(ErrorCode::InvalidGroupId);
         }
         if let Request::Join(join) = request {
             let allowed = self.config.session_timeout_ms_min..=self.config.session_timeout_ms_max;
@@ -236,7 +244,12 @@ impl Shard {
                 return Err(ErrorCode::InvalidSessionTimeout);
             }
         }
-        Ok(())
+        match request {
+            _ if self.loaded => Ok(()),
+            // Whether the member is known shows when loading has ended; till then it may live.
+            Request::Heartbeat(_) => Err(ErrorCode::None),
+            _ => Err(ErrorCode::CoordinatorLoadInProgress),
+        }
     }
 
     /// Lets a group act, if it exists.
@@ -261,6 +274,10 @@ impl Shard {
         out: &mut Decision,
     ) {
         let id = &request.group_id;
+        if let Err(code) = self.admit_member(request) {
+            let response = Request::Join(request.clone()).refuse(ctx.version, code);
+            return out.reply(token, response);
+        }
         if !self.groups.contains_key(id) {
             self.groups.insert(id.clone(), Group::new(id, ctx.now_ms));
         }
@@ -289,19 +306,41 @@ impl Shard {
         out.reply(token, Response::Leave(left(members, &codes, ctx.version)));
     }
 
+    /// Whether there is a group to join, or room for one, and room for the member.
+    fn admit_member(&self, request: &JoinGroupRequest) -> Result<(), ErrorCode> {
+        if !request.member_id.is_empty() && !self.groups.contains_key(&request.group_id) {
+            return Err(ErrorCode::UnknownMemberId);
+        }
+        let bytes = request.protocols.iter().map(|protocol| protocol.metadata.len());
+        let bytes = bytes.sum::<usize>().saturating_add(self.member_bytes);
+        if bytes > MEMBER_BYTES_MAX || self.is_full_for(&request.group_id) {
+            return Err(ErrorCode::GroupMaxSizeReached);
+        }
+        Ok(())
+    }
+
     /// After a group acted: forget it if it says nothing, else see to its next deadline.
     fn settle(&mut self, id: &str) {
         if self.groups.get(id).is_some_and(Group::is_vain) {
-            if let Some(gone) = self.groups.remove(id) {
-                self.wakes.remove(&(gone.wake_at_ms, id.to_owned()));
-            }
+            self.remove(id);
             return;
         }
         self.wake(id);
     }
 
+    fn remove(&mut self, id: &str) {
+        if let Some(gone) = self.groups.remove(id) {
+            self.member_bytes = self.member_bytes.saturating_sub(gone.weighed_bytes);
+            self.wakes.remove(&(gone.wake_at_ms, id.to_owned()));
+        }
+    }
+
     fn wake(&mut self, id: &str) {
         let Some(group) = self.groups.get_mut(id) else { return };
+        let weight = group.weight_bytes();
+        let others = self.member_bytes.saturating_sub(group.weighed_bytes);
+        self.member_bytes = others.saturating_add(weight);
+        group.weighed_bytes = weight;
         let next = group.next_deadline().unwrap_or(i64::MAX);
         if next == group.wake_at_ms {
             return;

@@ -24,6 +24,9 @@ use crate::node::Node;
 use crate::notice::Notice;
 use crate::random::Random;
 
+/// How many tombstones go into one batch.
+const RECORDS_PER_PART_MAX: usize = 1_000;
+
 /// The topic that holds groups and their offsets.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
@@ -42,10 +45,11 @@ pub struct ClientContext<'a> {
 }
 
 /// A request that waits for others; see [`Node::cancel_group_request`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupTicket {
     place: Place,
     token: Token,
+    group: String,
 }
 
 type Place = (TopicId, PartitionIndex);
@@ -140,6 +144,23 @@ impl HomeState {
         }
     }
 
+    /// As [`Self::carry_out`], for a decision that answers nobody and may be done in part: what
+    /// cannot be written now is decided anew another time.
+    fn carry_out_in_parts(
+        &mut self,
+        now_ms: i64,
+        partition: &Partition,
+        decision: &Decision,
+    ) -> Result<Vec<(GroupReply, Response)>, replication::Error> {
+        for records in decision.records.chunks(RECORDS_PER_PART_MAX) {
+            append_records(now_ms, partition, records)?;
+            for record in records {
+                let _ = self.shard.replay(record);
+            }
+        }
+        Ok(Vec::new())
+    }
+
     fn answers(&mut self, replies: Vec<Reply>) -> Vec<(GroupReply, Response)> {
         let waiting = &mut self.waiting;
         let with = |reply: Reply| Some((waiting.remove(&reply.token)?, reply.response));
@@ -189,7 +210,9 @@ impl Node {
             let due = state.shard.tick(now_ms);
             steps.push(state.carry_out(now_ms, &partition, due));
         }
-        let ticket = state.waiting.contains_key(&token).then_some(GroupTicket { place, token });
+        let group = || request.group().to_owned();
+        let waits = state.waiting.contains_key(&token);
+        let ticket = waits.then(|| GroupTicket { place, token, group: group() });
         drop(state);
         for done in steps {
             self.finish_group_step(&partition, done);
@@ -198,11 +221,11 @@ impl Node {
     }
 
     /// Whoever waits under the ticket is gone.
-    pub fn cancel_group_request(&self, ticket: GroupTicket) {
+    pub fn cancel_group_request(&self, now_ms: i64, ticket: &GroupTicket) {
         let home = self.groups.home(ticket.place);
         let mut state = home.lock();
         if state.waiting.remove(&ticket.token).is_some() {
-            state.shard.cancel(ticket.token);
+            state.shard.cancel(now_ms, &ticket.group, ticket.token);
         }
     }
 
@@ -340,10 +363,28 @@ impl Node {
         }
         for (place, home) in self.groups.all() {
             let Ok(partition) = self.partition(place.0, place.1) else { continue };
-            let mut state = home.lock();
-            let decision = state.shard.forget_topics(names);
-            let done = state.carry_out(now_ms, &partition, decision);
-            drop(state);
+            let done = {
+                let mut state = home.lock();
+                let decision = state.shard.forget_topics(names);
+                state.carry_out_in_parts(now_ms, &partition, &decision)
+            };
+            self.finish_group_step(&partition, done);
+        }
+    }
+
+    /// Removes what groups keep beyond the retention
+    /// (`offsets.retention.check.interval.ms`).
+    pub fn expire_groups(&self, now_ms: i64) {
+        for (place, home) in self.groups.all() {
+            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let done = {
+                let mut state = home.lock();
+                if !state.shard.is_loaded() {
+                    continue;
+                }
+                let decision = state.shard.expire(now_ms);
+                state.carry_out_in_parts(now_ms, &partition, &decision)
+            };
             self.finish_group_step(&partition, done);
         }
     }

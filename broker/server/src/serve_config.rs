@@ -110,6 +110,8 @@ pub struct MaintenanceConfig {
     pub high_watermark_checkpoint: Duration,
     /// `producer.id.expiration.check.interval.ms`
     pub producer_expiry_check: Duration,
+    /// `offsets.retention.check.interval.ms`
+    pub group_expiry_check: Duration,
 }
 
 impl Default for MaintenanceConfig {
@@ -121,6 +123,7 @@ impl Default for MaintenanceConfig {
             log_start_checkpoint: Duration::from_secs(60),
             high_watermark_checkpoint: Duration::from_secs(5),
             producer_expiry_check: Duration::from_secs(600),
+            group_expiry_check: Duration::from_secs(600),
         }
     }
 }

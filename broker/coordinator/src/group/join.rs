@@ -24,14 +24,14 @@ pub(crate) struct Joining<'a> {
 }
 
 impl Joining<'_> {
-    fn protocols(&self) -> Vec<(String, Bytes)> {
+    pub(super) fn protocols(&self) -> Vec<(String, Bytes)> {
         let pair = |p: &wire::messages::join_group_request::JoinGroupRequestProtocol| {
             (p.name.clone(), p.metadata.clone())
         };
         self.request.protocols.iter().map(pair).collect()
     }
 
-    fn rebalance_timeout_ms(&self) -> i32 {
+    pub(super) fn rebalance_timeout_ms(&self) -> i32 {
         // The oldest version has no timeout of its own.
         match self.request.rebalance_timeout_ms {
             -1 => self.request.session_timeout_ms,
@@ -58,20 +58,17 @@ impl Group {
         let request = joining.request;
         let member_id = request.member_id.as_str();
         let refuse = |code| Err((member_id.to_owned(), code));
-        let instance = request.group_instance_id.as_deref();
-        let known =
-            self.members.contains_key(member_id) || self.pending_members.contains_key(member_id);
-        let replaces = instance.is_some_and(|instance| self.by_instance(instance).is_some());
-        let size = self.members.len().saturating_add(self.pending_members.len());
-        if !known && !replaces && size >= env.config.group_members_max {
-            return refuse(ErrorCode::GroupMaxSizeReached);
+        if !self.has_room(env, member_id) {
+            self.turn_away(env, member_id);
+            return Err((String::new(), ErrorCode::GroupMaxSizeReached));
         }
-        if !self.supports(&request.protocol_type, &joining.protocols(), member_id) {
+        if !self.supports(&request.protocol_type, &joining.protocols()) {
             return refuse(ErrorCode::InconsistentGroupProtocol);
         }
         if member_id.is_empty() {
             return self.join_newcomer(env, joining);
         }
+        let instance = request.group_instance_id.as_deref();
         if self.pending_members.contains_key(member_id) {
             if instance.is_some() {
                 // A static member never gets an id in advance.
@@ -83,11 +80,31 @@ impl Group {
         if let Err(code) = self.check_instance(member_id, instance) {
             return refuse(code);
         }
-        if !known {
+        if !self.members.contains_key(member_id) {
             return refuse(ErrorCode::UnknownMemberId);
         }
         self.rejoin(env, joining);
         Ok(())
+    }
+
+    /// Whether the group takes a member. While members come back, those count who have: a group
+    /// that became too small for its members loses the last ones.
+    fn has_room(&self, env: &Env<'_>, id: &str) -> bool {
+        let max = env.config.group_members_max;
+        match self.state {
+            State::Empty => true,
+            State::Preparing => self.has_joined(id) || self.joined_count() < max,
+            State::Completing | State::Stable => {
+                self.members.contains_key(id) || self.members.len() < max
+            }
+        }
+    }
+
+    fn turn_away(&mut self, env: &mut Env<'_>, id: &str) {
+        let pending = self.pending_members.remove(id).is_some();
+        if self.remove_member(env, id, ErrorCode::GroupMaxSizeReached) || pending {
+            self.join_went_on(env);
+        }
     }
 
     fn join_newcomer(
@@ -98,10 +115,9 @@ impl Group {
         let id = joining.new_member_id.clone();
         let request = joining.request;
         if let Some(instance) = &request.group_instance_id {
-            // Whoever had the static id is replaced; a new generation follows.
-            let old = self.by_instance(instance).map(|member| member.id.clone());
-            if let Some(old) = old {
-                self.remove_member(env, &old, ErrorCode::FencedInstanceId);
+            if let Some(former) = self.by_instance(instance).map(|member| member.id.clone()) {
+                let refuse = |code| (String::new(), code);
+                return self.replace(env, joining, &former).map_err(refuse);
             }
         } else if joining.waiter.version >= MEMBER_ID_REQUIRED_VERSION {
             let until = env.now_ms.saturating_add(i64::from(request.session_timeout_ms));
@@ -156,9 +172,6 @@ impl Group {
         if current {
             // It missed the answer: the generation stands.
             let response = self.joined(id);
-            if let Some(member) = self.members.get_mut(id) {
-                member.heard(env.now_ms);
-            }
             env.out.reply(joining.waiter.token, Response::Join(response));
             return;
         }
@@ -166,8 +179,6 @@ impl Group {
             member.protocols = protocols;
             member.rebalance_timeout_ms = joining.rebalance_timeout_ms();
             member.session_timeout_ms = joining.request.session_timeout_ms;
-            joining.client_id.clone_into(&mut member.client_id);
-            joining.client_host.clone_into(&mut member.client_host);
             if let Some(earlier) = member.join.replace(joining.waiter) {
                 // The member asked twice; only the later question gets the generation.
                 let code = ErrorCode::RebalanceInProgress;
@@ -178,13 +189,13 @@ impl Group {
         self.rebalance(env);
     }
 
-    /// Whether a member with these protocols fits the group.
-    fn supports(&self, kind: &str, protocols: &[(String, Bytes)], member_id: &str) -> bool {
-        let others = || self.members.values().filter(|member| member.id != member_id);
-        if others().next().is_none() {
+    /// Whether a member with these protocols fits the group as it is, the member's own earlier
+    /// protocols included.
+    fn supports(&self, kind: &str, protocols: &[(String, Bytes)]) -> bool {
+        if self.state == State::Empty {
             return !kind.is_empty() && !protocols.is_empty();
         }
-        let common = |name: &String| others().all(|member| member.supports(name));
+        let common = |name: &String| self.members.values().all(|member| member.supports(name));
         self.protocol_type.as_deref() == Some(kind) && protocols.iter().any(|(n, _)| common(n))
     }
 

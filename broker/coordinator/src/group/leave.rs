@@ -43,32 +43,34 @@ impl Group {
         env: &mut Env<'_>,
         members: &[MemberIdentity],
     ) -> Vec<ErrorCode> {
-        let before = self.members.len();
         let codes: Vec<ErrorCode> = members.iter().map(|m| self.leave_one(env, m)).collect();
-        if self.members.len() < before && self.state != State::Empty {
-            self.rebalance(env);
-        } else {
-            // One that never came back with its id is no longer waited for.
-            self.maybe_complete_join(env);
+        if codes.contains(&ErrorCode::None) {
+            match self.state {
+                State::Stable | State::Completing => self.rebalance(env),
+                State::Preparing => self.join_went_on(env),
+                State::Empty => {}
+            }
         }
         codes
     }
 
     fn leave_one(&mut self, env: &mut Env<'_>, member: &MemberIdentity) -> ErrorCode {
-        let mut id = member.member_id.clone();
-        if let Some(instance) = &member.group_instance_id {
-            match self.by_instance(instance) {
-                None => return ErrorCode::UnknownMemberId,
-                // Tools name the static id alone.
-                Some(found) if id.is_empty() => id.clone_from(&found.id),
-                Some(found) if found.id != id => return ErrorCode::FencedInstanceId,
-                Some(_) => {}
+        let instance = member.group_instance_id.as_deref();
+        let id = match &member.member_id {
+            // Tools name the static id alone.
+            id if id.is_empty() => {
+                let found = instance.and_then(|instance| self.by_instance(instance));
+                found.map(|member| member.id.clone()).unwrap_or_default()
             }
+            id if self.pending_members.remove(id).is_some() => return ErrorCode::None,
+            id => match self.check_instance(id, instance) {
+                Ok(()) => id.clone(),
+                Err(code) => return code,
+            },
+        };
+        match self.remove_member(env, &id, ErrorCode::UnknownMemberId) {
+            true => ErrorCode::None,
+            false => ErrorCode::UnknownMemberId,
         }
-        let pending = self.pending_members.remove(&id).is_some();
-        if pending || self.remove_member(env, &id, ErrorCode::UnknownMemberId) {
-            return ErrorCode::None;
-        }
-        ErrorCode::UnknownMemberId
     }
 }

@@ -71,6 +71,16 @@ impl Member {
         (self.is_new || !waits).then_some(self.session_deadline_ms)
     }
 
+    /// What it takes, roughly.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let names = [&self.id, &self.client_id, &self.client_host];
+        let names = names.into_iter().map(String::len).sum::<usize>();
+        let protocols = self.protocols.iter().map(|(name, data)| name.len() + data.len());
+        let protocols = protocols.sum::<usize>();
+        let instance = self.instance_id.as_ref().map_or(0, String::len);
+        size_of::<Self>() + names + instance + protocols + self.assignment.len()
+    }
+
     /// Its subscription under a protocol.
     pub(crate) fn metadata(&self, protocol: &str) -> Bytes {
         let found = self.protocols.iter().find(|(name, _)| name == protocol);

@@ -13,6 +13,8 @@ mod join;
 pub(crate) mod leave;
 mod member;
 mod rebalance;
+mod replace;
+mod subscription;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +24,14 @@ use wire::messages::group_metadata_value::{GroupMetadataValue, MemberMetadata};
 
 pub(crate) use join::Joining;
 pub(crate) use member::{Member, Waiter};
+use replace::Replacing;
 
 use crate::{Config, Decision};
+
+/// The protocol type of consumers, whose subscriptions the coordinator can read.
+const CONSUMER: &str = "consumer";
+/// Stands for "the record does not say when".
+const NO_TIME: i64 = -1;
 
 /// Where a group stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +62,11 @@ pub(crate) struct Group {
     pub(crate) protocol_type: Option<String>,
     pub(crate) protocol: Option<String>,
     pub(crate) leader: Option<String>,
-    /// When the state last changed.
+    /// When the state last changed, if that is known.
     pub(crate) state_at_ms: i64,
+    /// The topics that the members of the generation subscribe to, if they say so in a form that
+    /// the coordinator can read.
+    subscribed: Option<BTreeSet<String>>,
     pub(crate) members: BTreeMap<String, Member>,
     /// Members given an id that have yet to come back with it, and until when they may.
     pending_members: BTreeMap<String, i64>,
@@ -63,6 +74,10 @@ pub(crate) struct Group {
     pending_sync: BTreeSet<String>,
     sync_deadline_ms: Option<i64>,
     join: Option<JoinPhase>,
+    /// A static member whose replacement waits for its record to be replayed.
+    replacing: Option<Replacing>,
+    /// What the members took when they were last weighed; see `Shard::settle`.
+    pub(crate) weighed_bytes: usize,
     /// Below this nothing is due; see `Shard::wake`.
     pub(crate) wake_at_ms: i64,
 }
@@ -105,11 +120,14 @@ impl Group {
             protocol: None,
             leader: None,
             state_at_ms: now_ms,
+            subscribed: None,
             members: BTreeMap::new(),
             pending_members: BTreeMap::new(),
             pending_sync: BTreeSet::new(),
             sync_deadline_ms: None,
             join: None,
+            replacing: None,
+            weighed_bytes: 0,
             wake_at_ms: i64::MAX,
         }
     }
@@ -128,6 +146,7 @@ impl Group {
             group.members.insert(member.id.clone(), member);
         }
         group.state = if group.members.is_empty() { State::Empty } else { State::Stable };
+        group.subscribed = group.read_subscriptions();
         group
     }
 
@@ -136,6 +155,7 @@ impl Group {
         if value.generation != self.generation {
             return;
         }
+        self.finish_replacing(value);
         for stored in &value.members {
             if let Some(member) = self.members.get_mut(&stored.member_id) {
                 member.assignment = stored.assignment.clone();
@@ -149,7 +169,6 @@ impl Group {
     /// The group as a record, with the assignment of each member.
     pub(crate) fn to_value(
         &self,
-        now_ms: i64,
         assignment: impl Fn(&Member) -> bytes::Bytes,
     ) -> GroupMetadataValue {
         let protocol = self.protocol.as_deref().unwrap_or_default();
@@ -168,7 +187,7 @@ impl Group {
             generation: self.generation,
             protocol: self.protocol.clone(),
             leader: self.leader.clone(),
-            current_state_timestamp: now_ms,
+            current_state_timestamp: self.state_at_ms,
             members: self.members.values().map(stored).collect(),
         }
     }
@@ -213,17 +232,49 @@ impl Group {
         members.chain(pending).chain(phases).chain(self.sync_deadline_ms).min()
     }
 
-    /// Whoever asked under this token is gone: its answer has nowhere to go.
-    pub(crate) fn cancel(&mut self, token: crate::Token) {
+    /// Whoever asked under this token is gone: its answer has nowhere to go. The member has a
+    /// session's time to ask again.
+    pub(crate) fn cancel(&mut self, token: crate::Token, now_ms: i64) {
+        let asked = |waiter: &mut Waiter| waiter.token == token;
         for member in self.members.values_mut() {
-            member.join.take_if(|waiter| waiter.token == token);
-            member.sync.take_if(|waiter| waiter.token == token);
+            let join = member.join.take_if(asked);
+            if member.sync.take_if(asked).or(join).is_some() {
+                member.heard(now_ms);
+            }
         }
     }
 
     /// Whether the group says nothing that its absence would not.
     pub(crate) fn is_vain(&self) -> bool {
-        self.state == State::Empty && self.generation == 0 && self.pending_members.is_empty()
+        self.generation == 0 && self.is_idle()
+    }
+
+    /// Whether the group has no members and expects none.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state == State::Empty && self.pending_members.is_empty()
+    }
+
+    /// Whether its members are consumers.
+    pub(crate) fn is_of_consumers(&self) -> bool {
+        self.protocol_type.as_deref() == Some(CONSUMER)
+    }
+
+    /// The time from which the retention of an offset counts, or none while it is kept.
+    pub(crate) fn offsets_kept_since(&self, commit_ms: i64) -> Option<i64> {
+        match self.state {
+            _ if self.protocol_type.is_none() => Some(commit_ms),
+            State::Empty if self.state_at_ms == NO_TIME => Some(commit_ms),
+            State::Empty => Some(self.state_at_ms),
+            // As soon as it is known what is not subscribed to any more.
+            State::Stable => self.subscribed.as_ref().map(|_| commit_ms),
+            State::Preparing | State::Completing => None,
+        }
+    }
+
+    /// What the members take.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let members = self.members.values().map(Member::weight_bytes);
+        members.chain(self.pending_members.keys().map(String::len)).sum()
     }
 
     fn enter(&mut self, state: State, now_ms: i64) {

@@ -11,10 +11,10 @@ use crate::{Record, Response};
 impl Group {
     /// The membership changed: begin a rebalance, or go on with the one under way.
     pub(super) fn rebalance(&mut self, env: &mut Env<'_>) {
-        if self.state != State::Preparing {
-            self.prepare(env);
+        match self.state {
+            State::Preparing => self.join_went_on(env),
+            State::Empty | State::Completing | State::Stable => self.prepare(env),
         }
-        self.maybe_complete_join(env);
     }
 
     fn prepare(&mut self, env: &mut Env<'_>) {
@@ -31,40 +31,46 @@ impl Group {
         let (wait, initial) = if first {
             // The first generation waits a little for others, and a little more for each that
             // comes, but not beyond the members' own timeout.
-            let delay = i64::from(env.config.initial_rebalance_delay_ms).min(timeout);
-            let remaining_ms = timeout.saturating_sub(delay);
+            let delay = i64::from(env.config.initial_rebalance_delay_ms);
+            let remaining_ms = timeout.saturating_sub(delay).max(0);
             (delay, Some(Initial { remaining_ms, newcomer: false }))
         } else {
             (timeout, None)
         };
         let deadline_ms = env.now_ms.saturating_add(wait);
         self.join = Some(JoinPhase { deadline_ms, initial });
+        self.join_went_on(env);
     }
 
-    /// Ends the join phase when nobody is missing any more, or when its time is up.
-    pub(super) fn maybe_complete_join(&mut self, env: &mut Env<'_>) {
+    /// Ends the join phase when nobody is missing any more; a group's first one takes its time.
+    pub(super) fn join_went_on(&mut self, env: &mut Env<'_>) {
+        if self.join.is_some_and(|join| join.initial.is_none()) {
+            self.complete_if_all_joined(env);
+        }
+    }
+
+    fn complete_if_all_joined(&mut self, env: &mut Env<'_>) {
+        let all = self.pending_members.is_empty() && self.joined_count() == self.members.len();
+        if self.state == State::Preparing && all {
+            self.complete_join(env);
+        }
+    }
+
+    /// The time of the join phase is up: it ends, or a group's first one is extended for
+    /// newcomers.
+    fn join_time_is_up(&mut self, env: &mut Env<'_>) {
         let Some(join) = self.join.as_mut() else { return };
-        if join.deadline_ms <= env.now_ms {
-            if let Some(initial) = join.initial.as_mut().filter(|i| i.newcomer) {
-                let delay = i64::from(env.config.initial_rebalance_delay_ms);
-                let more = delay.min(initial.remaining_ms);
-                initial.newcomer = false;
-                initial.remaining_ms = initial.remaining_ms.saturating_sub(more);
-                if more > 0 {
-                    join.deadline_ms = env.now_ms.saturating_add(more);
-                    return;
-                }
+        if let Some(initial) = join.initial.as_mut().filter(|i| i.newcomer) {
+            let delay = i64::from(env.config.initial_rebalance_delay_ms);
+            let more = delay.min(initial.remaining_ms);
+            initial.newcomer = false;
+            initial.remaining_ms = initial.remaining_ms.saturating_sub(more);
+            if more > 0 {
+                join.deadline_ms = env.now_ms.saturating_add(more);
+                return;
             }
-            self.complete_join(env);
-            return;
         }
-        let all_joined = self.members.values().all(|member| member.join.is_some());
-        if join.initial.is_none() && all_joined && self.pending_members.is_empty() {
-            self.complete_join(env);
-        } else if self.members.is_empty() && self.pending_members.is_empty() {
-            // Everyone left again before the first generation.
-            self.complete_join(env);
-        }
+        self.complete_join(env);
     }
 
     /// The next generation, of those who joined.
@@ -87,12 +93,14 @@ impl Group {
         if self.members.is_empty() {
             self.protocol = None;
             self.leader = None;
+            self.subscribed = self.read_subscriptions();
             self.enter(State::Empty, env.now_ms);
-            let value = self.to_value(env.now_ms, |_| bytes::Bytes::new());
+            let value = self.to_value(|_| bytes::Bytes::new());
             env.out.record(Record::group(&self.id, Some(&value)));
             return;
         }
         self.protocol = self.select_protocol();
+        self.subscribed = self.read_subscriptions();
         self.enter(State::Completing, env.now_ms);
         self.pending_sync = self.members.keys().cloned().collect();
         let timeout = self.rebalance_timeout_ms();
@@ -109,8 +117,13 @@ impl Group {
         }
     }
 
-    fn has_joined(&self, id: &str) -> bool {
+    pub(super) fn has_joined(&self, id: &str) -> bool {
         self.members.get(id).is_some_and(|member| member.join.is_some())
+    }
+
+    /// How many wait for the next generation.
+    pub(super) fn joined_count(&self) -> usize {
+        self.members.values().filter(|member| member.join.is_some()).count()
     }
 
     /// The longest time that a member asks for.
@@ -120,7 +133,7 @@ impl Group {
 
     /// The protocol that most members prefer among those that all can do; of equals, the one
     /// that the leader prefers.
-    fn select_protocol(&self) -> Option<String> {
+    pub(super) fn select_protocol(&self) -> Option<String> {
         let common = |name: &str| self.members.values().all(|member| member.supports(name));
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
         for member in self.members.values() {
@@ -142,7 +155,7 @@ impl Group {
         let Some(member) = self.members.remove(id) else { return false };
         self.pending_sync.remove(id);
         if let Some(waiter) = member.join {
-            let response = join_error(waiter.version, id.to_owned(), code);
+            let response = join_error(waiter.version, String::new(), code);
             env.out.reply(waiter.token, Response::Join(response));
         }
         if let Some(waiter) = member.sync {
@@ -160,25 +173,38 @@ impl Group {
         let due = |deadline: i64| deadline <= now_ms;
         let pending_before = self.pending_members.len();
         self.pending_members.retain(|_, until| !due(*until));
-        let mut changed = pending_before != self.pending_members.len();
-        let mut left = false;
+        let mut left = pending_before != self.pending_members.len();
         let expired = |m: &&Member| m.deadline().is_some_and(due);
-        let mut out: Vec<String> =
+        let mut silent: Vec<String> =
             self.members.values().filter(expired).map(|m| m.id.clone()).collect();
         if self.sync_deadline_ms.is_some_and(due) {
             // Who has not asked for its assignment in all that time holds the others up.
             self.sync_deadline_ms = None;
-            out.extend(std::mem::take(&mut self.pending_sync));
+            silent.extend(std::mem::take(&mut self.pending_sync));
         }
-        for id in out {
-            left |= self.remove_member(env, &id, ErrorCode::UnknownMemberId);
+        let mut removed = false;
+        for id in silent {
+            removed |= self.remove_member(env, &id, ErrorCode::UnknownMemberId);
         }
-        if left && self.state != State::Empty {
+        left |= removed;
+        if removed && self.state != State::Preparing {
             self.rebalance(env);
-            changed = false;
+        } else if left {
+            self.complete_if_all_joined(env);
         }
-        if changed || self.join.is_some_and(|join| due(join.deadline_ms)) {
-            self.maybe_complete_join(env);
+        if self.join.is_some_and(|join| due(join.deadline_ms)) {
+            self.join_time_is_up(env);
+        }
+    }
+
+    /// The group was loaded: its members have a whole session to be heard of. If it has more than
+    /// it may, they come back in a rebalance, where the last ones are turned away.
+    pub(crate) fn loaded(&mut self, env: &mut Env<'_>) {
+        for member in self.members.values_mut() {
+            member.heard(env.now_ms);
+        }
+        if self.members.len() > env.config.group_members_max {
+            self.rebalance(env);
         }
     }
 }

@@ -29,7 +29,7 @@ impl Group {
         let instance = request.group_instance_id.as_deref();
         self.check_member(id, instance, request.generation_id)?;
         let differs = |theirs: &Option<String>, ours: &Option<String>| {
-            theirs.is_some() && theirs.as_ref() != ours.as_ref()
+            theirs.is_some() && ours.is_some() && theirs != ours
         };
         if differs(&request.protocol_type, &self.protocol_type)
             || differs(&request.protocol_name, &self.protocol)
@@ -50,7 +50,6 @@ impl Group {
         let Some(member) = self.members.get_mut(id) else {
             return Err(ErrorCode::UnknownMemberId);
         };
-        member.heard(env.now_ms);
         if state == State::Stable {
             let assignment = member.assignment.clone();
             env.out.reply(waiter.token, Response::Sync(self.synced(assignment)));
@@ -72,7 +71,7 @@ impl Group {
         let given: BTreeMap<&str, &Bytes> =
             request.assignments.iter().map(|a| (a.member_id.as_str(), &a.assignment)).collect();
         let of = |id: &str| given.get(id).map(|bytes| (*bytes).clone()).unwrap_or_default();
-        let value = self.to_value(env.now_ms, |member| of(&member.id));
+        let value = self.to_value(|member| of(&member.id));
         if !env.out.record(Record::group(&self.id, Some(&value))) {
             if let Some(member) = self.members.get_mut(&request.member_id) {
                 member.sync = None;
@@ -82,6 +81,8 @@ impl Group {
         let mut replies = Vec::new();
         for member in self.members.values_mut() {
             if let Some(waiter) = member.sync.take() {
+                // While it waited its session stood still.
+                member.heard(env.now_ms);
                 replies.push((waiter.token, of(&member.id)));
             }
         }

@@ -1,5 +1,7 @@
 //! Scenarios of whole groups, driven as a node drives a shard: append, replay, release.
 
+mod keeping;
+mod members;
 mod properties;
 mod scenarios;
 
@@ -112,6 +114,11 @@ impl Harness {
         };
         let decision = self.shard.handle(&ctx, token, &request);
         self.take(decision);
+        // As a node does: what is due at once does not wait for the timer.
+        if self.shard.next_deadline().is_some_and(|at| at <= self.now) {
+            let due = self.shard.tick(self.now);
+            self.take(due);
+        }
         token
     }
 
@@ -265,6 +272,44 @@ impl Harness {
 
     fn offset(&mut self, partition: i32) -> i64 {
         self.fetch(9, Some(&[partition])).topics[0].partitions[0].committed_offset
+    }
+
+    /// A join of any version, with a static id.
+    fn join_static(&mut self, version: i16, member: &str, instance: &str) -> Token {
+        let mut request = self.join_request(member);
+        request.group_instance_id = Some(instance.to_owned());
+        self.send(version, Request::Join(request))
+    }
+
+    fn leave_several(&mut self, members: &[(&str, Option<&str>)]) -> Vec<ErrorCode> {
+        let one = |(member, instance): &(&str, Option<&str>)| MemberIdentity {
+            member_id: (*member).to_owned(),
+            group_instance_id: instance.map(str::to_owned),
+            ..Default::default()
+        };
+        let members = members.iter().map(one).collect();
+        let request = LeaveGroupRequest { group_id: "g".to_owned(), members, ..Default::default() };
+        let token = self.send(5, Request::Leave(request));
+        match self.answer(token) {
+            Response::Leave(r) => r.members.iter().map(|m| code(m.error_code)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A stable group of two static members, `a` which leads and `b`; gives their ids.
+    fn stable_statics(&mut self) -> (String, String) {
+        let (a, b) = (self.join_static(9, "", "a"), self.join_static(9, "", "b"));
+        self.wait(3_000);
+        self.wait(3_000);
+        let joined = [self.joined(a), self.joined(b)];
+        let leader = joined[0].leader.clone();
+        let [a, b] = joined.map(|joined| joined.member_id);
+        let follower = if leader == a { &b } else { &a };
+        let waits = self.sync(follower, 1, &[]);
+        let leads = self.sync(&leader, 1, &[(&a, "for a"), (&b, "for b")]);
+        assert_eq!(self.synced(waits).error_code, 0);
+        assert_eq!(self.synced(leads).error_code, 0);
+        (a, b)
     }
 
     /// A stable group of one member; gives its id.

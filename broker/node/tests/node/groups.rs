@@ -211,6 +211,28 @@ fn a_deleted_topics_offsets_are_forgotten() {
 }
 
 #[test]
+fn what_outlives_the_retention_is_forgotten_for_good() {
+    let (_, disk) = sim();
+    let node = open(&disk);
+    create(&node, "letters", 1);
+    node.prepare_groups(NOW).unwrap();
+    let joined = join_alone(&node, NOW);
+    sync(&node, NOW, &joined);
+    assert_eq!(commit_code(answer(&ask(&node, NOW, 8, &commit_request(&joined, 7)))), 0);
+    node.tick_groups(NOW + 100_000);
+    let week = 7 * 24 * 60 * 60 * 1_000;
+    node.expire_groups(NOW + week);
+    assert_eq!(committed(&node), Ok(7), "the group has been empty for less than a week");
+    node.expire_groups(NOW + 100_000 + week);
+    assert_eq!(committed(&node), Ok(-1));
+    node.shutdown(NOW).unwrap();
+    drop(node);
+    let node = open(&disk);
+    node.load_groups(NOW);
+    assert_eq!(node.list_groups(&[], &[]), Ok(Vec::new()));
+}
+
+#[test]
 fn answers_wait_for_the_flush_that_they_saw() {
     let (_, disk) = sim();
     let mut strict = config(&["/data"]);
@@ -249,6 +271,6 @@ fn a_cancelled_join_is_not_answered() {
     let reply = Box::new(|_| panic!("answered though cancelled"));
     let ticket = node.group_request(NOW, &client, &join_request(""), reply).expect("waits");
     assert_eq!(node.next_group_deadline(), Some(NOW + 3_000));
-    node.cancel_group_request(ticket);
+    node.cancel_group_request(NOW, &ticket);
     node.tick_groups(NOW + 3_000);
 }

@@ -110,6 +110,7 @@ impl Settings {
                 initial_rebalance_delay_ms: self.groups.initial_rebalance_delay_ms,
                 group_members_max: self.groups.size_max,
                 offset_metadata_bytes_max: self.groups.offset_metadata_bytes_max,
+                offsets_retention_ms: whole_ms(self.groups.offsets_retention),
             },
             recovery_threads: self.recovery_threads_per_dir,
             delete_delay_ms: self.topic_defaults.resolve([]).long("file.delete.delay.ms", 60_000),

@@ -127,8 +127,6 @@ pub struct GroupSettings {
     pub commit_timeout: Duration,
     /// `offsets.retention.minutes`
     pub offsets_retention: Duration,
-    /// `offsets.retention.check.interval.ms`
-    pub offsets_retention_check: Duration,
     /// `offsets.topic.num.partitions`
     pub topic_partitions: i32,
     /// `offsets.topic.replication.factor`

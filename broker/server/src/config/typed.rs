@@ -233,6 +233,7 @@ fn maintenance(resolved: &Resolved) -> Result<MaintenanceConfig, ConfigError> {
             "replica.high.watermark.checkpoint.interval.ms",
         )?,
         producer_expiry_check: millis(resolved, "producer.id.expiration.check.interval.ms")?,
+        group_expiry_check: millis(resolved, "offsets.retention.check.interval.ms")?,
     })
 }
 
@@ -285,7 +286,6 @@ fn groups(resolved: &Resolved) -> Result<GroupSettings, ConfigError> {
         offset_metadata_bytes_max: resolved.get("offset.metadata.max.bytes")?,
         commit_timeout: millis(resolved, "offsets.commit.timeout.ms")?,
         offsets_retention: Duration::from_secs(offsets_retention),
-        offsets_retention_check: millis(resolved, "offsets.retention.check.interval.ms")?,
         topic_partitions: resolved.get("offsets.topic.num.partitions")?,
         topic_replication_factor: resolved.get("offsets.topic.replication.factor")?,
         topic_segment_bytes: resolved.get("offsets.topic.segment.bytes")?,

@@ -40,6 +40,7 @@ pub(super) fn route(
         ApiKey::InitProducerId => serve(b, p, h, body, to::init_producer_id::handle),
         ApiKey::OffsetForLeaderEpoch => serve(b, p, h, body, to::offset_for_leader_epoch::handle),
         ApiKey::DeleteGroups => serve(b, p, h, body, to::groups::delete_groups::handle),
+        ApiKey::OffsetDelete => serve(b, p, h, body, to::groups::offset_delete::handle),
         ApiKey::DescribeConfigs => serve(b, p, h, body, to::describe_configs::handle),
         ApiKey::DescribeCluster => serve(b, p, h, body, to::describe_cluster::handle),
         ApiKey::DescribeTopicPartitions => {

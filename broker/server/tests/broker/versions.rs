@@ -23,6 +23,7 @@ use wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 use wire::messages::offset_commit_request::OffsetCommitRequest;
+use wire::messages::offset_delete_request::OffsetDeleteRequest;
 use wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup};
 use wire::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
@@ -187,6 +188,7 @@ fn sweep_groups(client: &mut Client, left: &mut ApiVersionsResponse) {
     });
     sweep(client, left, |_| DescribeGroupsRequest { groups: vec![group()], ..Default::default() });
     sweep(client, left, |_| ListGroupsRequest::default());
+    sweep(client, left, |_| OffsetDeleteRequest { group_id: group(), ..Default::default() });
     sweep(client, left, |_| DeleteGroupsRequest { groups_names: vec![group()] });
 }
 

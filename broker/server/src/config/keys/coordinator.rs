@@ -14,8 +14,12 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("offset.metadata.max.bytes", "4096")
         .doc("The largest metadata text beside a committed offset."),
     int("offsets.commit.timeout.ms", "5000").min(1.0),
-    int("offsets.retention.minutes", "10080").min(1.0),
-    long("offsets.retention.check.interval.ms", "600000").min(1.0),
+    int("offsets.retention.minutes", "10080")
+        .min(1.0)
+        .doc("How long the offsets of a group without members are kept."),
+    long("offsets.retention.check.interval.ms", "600000")
+        .min(1.0)
+        .doc("How often offsets and groups that are kept too long are looked for."),
     int("offsets.topic.num.partitions", "50")
         .min(1.0)
         .doc("Partitions of __consumer_offsets when it is made."),

@@ -15,6 +15,7 @@ pub(crate) mod join_group;
 pub(crate) mod leave_group;
 pub(crate) mod list_groups;
 pub(crate) mod offset_commit;
+pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
 pub(crate) mod sync_group;
 
@@ -112,7 +113,7 @@ impl Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.broker.node.cancel_group_request(ticket);
+            self.broker.node.cancel_group_request(self.broker.now_ms(), &ticket);
         }
     }
 }

@@ -184,6 +184,28 @@ impl Client {
         .await
     }
 
+    /// Asks one broker, or any.
+    ///
+    /// # Errors
+    /// As [`Client::call_any`], or there is no such broker.
+    pub(crate) async fn call_some<M: Request>(
+        &self,
+        broker: Option<i32>,
+        request: &M,
+        deadline: Instant,
+    ) -> Result<M::Response, Error> {
+        let Some(id) = broker else { return self.call_any(request, deadline).await };
+        self.retry(M::NAME, deadline, async || {
+            let view = self.refresh(&[], false, deadline).await?;
+            if !view.brokers.contains_key(&id) {
+                return Err(Error::NoBroker { id, known: view.brokers.keys().copied().collect() });
+            }
+            let connection = self.broker(id, deadline).await?;
+            connection.call(request, self.request_deadline(deadline)).await
+        })
+        .await
+    }
+
     /// Asks the broker that answers for the controller.
     ///
     /// # Errors

@@ -119,6 +119,20 @@ pub enum Error {
         /// Its name.
         topic: String,
     },
+    /// The group does not exist.
+    #[error("there is no group {group}")]
+    NoGroup {
+        /// Its name.
+        group: String,
+    },
+    /// The broker does not exist.
+    #[error("there is no broker {id}; the cluster has {known:?}")]
+    NoBroker {
+        /// Its id.
+        id: i32,
+        /// Those there are.
+        known: Vec<i32>,
+    },
     /// A partition that the topic does not have.
     #[error("topic {topic} has no partition {partition}: it has {count}")]
     NoPartition {

@@ -17,6 +17,7 @@ mod admin;
 mod client;
 mod connection;
 mod consumer;
+mod coordinator;
 mod error;
 mod group;
 mod metadata;
@@ -24,12 +25,15 @@ mod offsets;
 mod producer;
 mod versions;
 
-pub use admin::{ConfigEntry, CreatedTopic, NewTopic, PartitionDescription, TopicDescription};
+pub use admin::{
+    ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, CreatedTopic,
+    GroupDescription, GroupMember, ListedGroup, NewTopic, PartitionDescription, TopicDescription,
+};
 pub use client::{Client, ClientConfig};
 pub use connection::{Connection, Pending};
 pub use consumer::{Assignment, Consumer, ConsumerConfig, Fetched, FetchedBatch, FetchedRecord};
 pub use error::Error;
-pub use group::{Joined, Member, MemberConfig};
+pub use group::{CommittedOffset, Joined, Member, MemberConfig};
 pub use metadata::{Broker, Metadata, Partition, Topic};
 pub use offsets::OffsetSpec;
 pub use producer::{Acks, Delivered, Delivery, Producer, ProducerConfig, Record, murmur2};

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use wire::messages::list_offsets_response::ListOffsetsResponse;
 
 use crate::client::Client;
 use crate::error::Error;
@@ -45,7 +46,22 @@ impl Client {
     ) -> Result<BTreeMap<i32, Option<i64>>, Error> {
         let what = format!("offsets of {topic}");
         self.retry(&what, deadline, async || {
-            let tried = self.list_offsets_once(topic, partitions, spec, deadline).await;
+            let tried = async {
+                let mut offsets = BTreeMap::new();
+                for (leader, indexes) in self.leaders(topic, partitions, deadline).await? {
+                    let request = request(topic, &indexes, spec);
+                    let connection = self.broker(leader, deadline).await?;
+                    let until = self.request_deadline(deadline);
+                    take(topic, connection.call(&request, until).await?, &mut offsets)?;
+                }
+                match partitions.iter().find(|index| !offsets.contains_key(index)) {
+                    Some(index) => {
+                        Err(Error::Missing { about: format!("offset of {topic}-{index}") })
+                    }
+                    None => Ok(offsets),
+                }
+            };
+            let tried = tried.await;
             if tried.as_ref().is_err_and(Error::is_retriable) {
                 self.forget(topic);
             }
@@ -54,13 +70,13 @@ impl Client {
         .await
     }
 
-    async fn list_offsets_once(
+    /// The leaders of partitions, each with those that it leads.
+    async fn leaders(
         &self,
         topic: &str,
         partitions: &[i32],
-        spec: OffsetSpec,
         deadline: Instant,
-    ) -> Result<BTreeMap<i32, Option<i64>>, Error> {
+    ) -> Result<BTreeMap<i32, Vec<i32>>, Error> {
         let known = self.topic(topic, false, deadline).await?;
         let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         for index in partitions {
@@ -72,23 +88,22 @@ impl Client {
             let about = || Error::Missing { about: format!("the leader of {topic}-{index}") };
             by_leader.entry(partition.leader.ok_or_else(about)?).or_default().push(*index);
         }
-        let mut offsets = BTreeMap::new();
-        for (leader, indexes) in by_leader {
-            let request = request(topic, &indexes, spec);
-            let connection = self.broker(leader, deadline).await?;
-            let response = connection.call(&request, self.request_deadline(deadline)).await?;
-            for answer in response.topics.into_iter().flat_map(|topic| topic.partitions) {
-                let about = format!("offset of {topic}-{}", answer.partition_index);
-                Error::check(answer.error_code, None, about)?;
-                let offset = Some(answer.offset).filter(|offset| *offset >= 0);
-                offsets.insert(answer.partition_index, offset);
-            }
-        }
-        match partitions.iter().find(|index| !offsets.contains_key(index)) {
-            Some(index) => Err(Error::Missing { about: format!("offset of {topic}-{index}") }),
-            None => Ok(offsets),
-        }
+        Ok(by_leader)
     }
+}
+
+fn take(
+    topic: &str,
+    response: ListOffsetsResponse,
+    offsets: &mut BTreeMap<i32, Option<i64>>,
+) -> Result<(), Error> {
+    for answer in response.topics.into_iter().flat_map(|topic| topic.partitions) {
+        let about = format!("offset of {topic}-{}", answer.partition_index);
+        Error::check(answer.error_code, None, about)?;
+        let offset = Some(answer.offset).filter(|offset| *offset >= 0);
+        offsets.insert(answer.partition_index, offset);
+    }
+    Ok(())
 }
 
 fn request(topic: &str, partitions: &[i32], spec: OffsetSpec) -> ListOffsetsRequest {

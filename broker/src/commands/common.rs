@@ -1,18 +1,25 @@
 //! What the commands that talk to a cluster share: how to reach it, how to answer, how to wait.
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use client::{Client, ClientConfig};
+use serde_json::Value;
 
 use super::failure::Failure;
+use super::nearest::nearest;
 
 /// How to reach a cluster.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClusterArgs {
     /// HOST:PORT of one or more brokers, separated by commas.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:9092",
+        env = "TIDELOG_BOOTSTRAP_SERVER"
+    )]
     pub(super) bootstrap_server: String,
     /// How long the command may take to be answered: a number with ms, s or m.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
@@ -48,6 +55,76 @@ impl ClusterArgs {
         };
         Ok(Client::new(config)?)
     }
+
+    /// Runs a command's work with a client of the cluster. A name that is not there is answered
+    /// with the one that was probably meant.
+    pub(super) fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let client = self.client()?;
+        block_on(async {
+            match work(&client).await {
+                Err(Failure::Client { source }) => Err(meant(&client, source).await),
+                done => done,
+            }
+        })
+    }
+}
+
+/// An error about a name that is not there, with the name that was probably meant.
+async fn meant(client: &Client, error: client::Error) -> Failure {
+    let (name, names): (String, Vec<String>) = match &error {
+        client::Error::NoTopic { topic } => {
+            let topics = client.list_topics().await.unwrap_or_default();
+            (topic.clone(), topics.into_iter().map(|topic| topic.name).collect())
+        }
+        client::Error::NoGroup { group } => {
+            let groups = client.list_groups().await.unwrap_or_default();
+            (group.clone(), groups.into_iter().map(|group| group.id).collect())
+        }
+        _ => return error.into(),
+    };
+    match nearest(&name, names.iter().map(String::as_str)) {
+        Some(meant) => Failure::Misspelt { source: error, meant: meant.to_owned() },
+        None => error.into(),
+    }
+}
+
+/// `--yes`, the same for every command that destroys something.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct YesArgs {
+    /// Do not ask. Only a terminal is asked.
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
+impl YesArgs {
+    /// Asks a person; a script has said what it wants.
+    pub(super) fn ask(&self, what: &str) -> Result<(), Failure> {
+        if self.yes || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Ok(());
+        }
+        eprint!("{what}? [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(Failure::Output)?;
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::Declined),
+        }
+    }
+}
+
+/// The halves of `KEY=VALUE`.
+pub(super) fn pair(form: &str, text: &str) -> Result<(String, String), Failure> {
+    let halves = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
+    let (key, value) = halves.ok_or_else(|| Failure::Usage(format!("{text}: expected {form}")))?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+/// A JSON answer, on one line.
+pub(super) fn line(value: &Value) -> String {
+    format!("{value}\n")
 }
 
 /// A time such as `500ms`, `30s`, `2m`; a bare number is seconds.

@@ -21,6 +21,45 @@ pub(crate) enum Failure {
         #[from]
         source: client::Error,
     },
+    /// A name that is not there, and one like it that is.
+    #[error("{source}; did you mean {meant}?")]
+    Misspelt {
+        /// What went wrong.
+        source: client::Error,
+        /// The name that was probably meant.
+        meant: String,
+    },
+    /// A group is in use.
+    #[error(
+        "group {group} has {count} members: its offsets are theirs until they have left; stop \
+             them, then try again"
+    )]
+    GroupHasMembers {
+        /// The group.
+        group: String,
+        /// How many.
+        count: usize,
+    },
+    /// A partition without a committed offset cannot be shifted.
+    #[error(
+        "group {group} has no offset for {place} that could be shifted; use --to-offset, \
+             --to-earliest or --to-latest"
+    )]
+    NothingToShift {
+        /// The group.
+        group: String,
+        /// The partition.
+        place: String,
+    },
+    /// A key that the resource does not have.
+    #[error("there is no setting {key} here; --all shows what there is")]
+    NoSetting {
+        /// The key.
+        key: String,
+    },
+    /// The person asked said no.
+    #[error("nothing was done")]
+    Declined,
     /// An argument that only the command itself can judge: wrong usage.
     #[error("{0}")]
     Usage(String),
@@ -71,6 +110,10 @@ fn advice(error: &client::Error) -> &'static str {
              --bootstrap-server"
         }
         client::Error::NoTopic { .. } => "; `tidelog topic list` shows what there is",
+        client::Error::NoGroup { .. } => "; `tidelog group list` shows what there is",
+        client::Error::Unsupported { .. } => {
+            "; this cluster is too old for the command, or does not have what it is about"
+        }
         client::Error::TimedOut { last: Some(last), .. } => advice(last),
         client::Error::RecordTooLarge { .. } => "; split it, or see --max-record-bytes",
         _ => match error.code() {
@@ -78,6 +121,10 @@ fn advice(error: &client::Error) -> &'static str {
             Some(ErrorCode::OffsetOutOfRange) => "; use --from-beginning or --from latest",
             Some(ErrorCode::InvalidReplicationFactor) => {
                 "; there are fewer brokers than that, give a smaller --replication-factor"
+            }
+            Some(ErrorCode::NonEmptyGroup) => "; it has members, stop them first",
+            Some(ErrorCode::GroupSubscribedToTopic) => {
+                "; its members use the topic, stop them first"
             }
             _ => "",
         },

@@ -2,9 +2,14 @@
 
 mod broker;
 mod common;
+mod config;
 mod consume;
 mod failure;
 mod format;
+mod group;
+mod moment;
+mod nearest;
+mod place;
 mod produce;
 mod start;
 #[cfg(test)]
@@ -35,6 +40,10 @@ enum Command {
     Serve(broker::Serve),
     /// Create, list, describe and delete topics.
     Topic(topic::Topic),
+    /// List, describe, reset and delete consumer groups.
+    Group(group::Group),
+    /// Show and change settings.
+    Config(config::Config),
     /// Send lines as records.
     Produce(produce::Produce),
     /// Print records.
@@ -75,6 +84,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Dev(dev) => dev.run(),
         Command::Serve(serve) => serve.run(),
         Command::Topic(topic) => topic.run(),
+        Command::Group(group) => group.run(),
+        Command::Config(config) => config.run(),
         Command::Produce(produce) => produce.run(),
         Command::Consume(consume) => consume.run(),
         Command::Version => {

@@ -29,6 +29,24 @@ fn what_the_readme_shows_is_accepted() {
         "tidelog consume -t t --from-beginning -n 5 -e",
         "tidelog consume -t t --from -5 -p 0 -p 1",
         "tidelog consume -t t -g group --from @17 -f %k:%v",
+        "tidelog group list --state Stable --state empty --type classic -o json",
+        "tidelog group describe a b",
+        "tidelog group describe --all-groups",
+        "tidelog group lag g",
+        "tidelog group delete a b -y",
+        "tidelog group delete-offsets g -t orders:0,1 --topic users --yes",
+        "tidelog group reset g --all-topics --to-earliest --execute",
+        "tidelog group reset g -t orders:0,1 -t users --to-latest --dry-run",
+        "tidelog group reset g -t t --shift-by -10",
+        "tidelog group reset g -t t --to-datetime 2026-11-22T16:00:00.000",
+        "tidelog group reset g -t t --by-duration PT1H30M --export",
+        "tidelog group reset --all-groups --all-topics --to-current",
+        "tidelog group reset g h --from-file offsets.csv --execute",
+        "tidelog config describe --topic t --all",
+        "tidelog config describe -b 1 -k log.dirs -k num.partitions -o json",
+        "tidelog config set --broker-defaults log.retention.ms=5 a=b=c",
+        "tidelog config set --broker-logger 1 root=DEBUG --validate-only",
+        "tidelog config unset -g g consumer.session.timeout.ms",
         "tidelog version",
         "tidelog completions bash",
     ] {
@@ -53,6 +71,23 @@ fn wrong_usage_is_refused() {
         "tidelog consume -t t --from 1 --from-beginning",
         "tidelog topic list --timeout 3h",
         "tidelog topic list -o xml",
+        "tidelog group describe",
+        "tidelog group describe g --all-groups",
+        "tidelog group reset g -t t",
+        "tidelog group reset g -t t --to-earliest --to-latest",
+        "tidelog group reset g -t t --all-topics --to-earliest",
+        "tidelog group reset g -t t --to-offset -5",
+        "tidelog group reset g -t t --to-datetime yesterday",
+        "tidelog group reset g -t t --to-earliest --execute --dry-run",
+        "tidelog group reset g -t t --from-file f",
+        "tidelog group reset --to-earliest",
+        "tidelog group delete",
+        "tidelog group delete-offsets g",
+        "tidelog group delete-offsets g -t t:x",
+        "tidelog config describe",
+        "tidelog config describe -t t -b 1",
+        "tidelog config set -t t",
+        "tidelog config unset retention.ms",
     ] {
         assert!(!accepted(line), "{line}");
     }
@@ -70,6 +105,8 @@ fn exit_codes() {
     assert_eq!(shown("tidelog nonsense"), usage);
     assert_eq!(shown("tidelog serve --config /nowhere.yaml"), usage);
     assert_eq!(shown("tidelog topic list --bootstrap-server nonsense"), usage);
+    assert_eq!(shown("tidelog group reset g --to-earliest"), usage);
+    assert_eq!(shown("tidelog config set -t t retention.ms"), usage);
     // Nothing listens on port 1 of this machine.
     assert_eq!(shown("tidelog topic list --bootstrap-server 127.0.0.1:1 --timeout 50ms"), failed);
 }

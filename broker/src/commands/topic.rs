@@ -6,7 +6,7 @@ use std::fmt::Write;
 use client::{NewTopic, TopicDescription};
 use serde_json::{Value, json};
 
-use super::common::{ClusterArgs, Output, OutputArgs, block_on, print, table};
+use super::common::{ClusterArgs, Output, OutputArgs, YesArgs, line, pair, print, table};
 use super::failure::Failure;
 
 /// Arguments of `tidelog topic`.
@@ -25,7 +25,7 @@ enum Action {
     /// Show a topic's partitions and settings.
     Describe(Named),
     /// Delete a topic with all of its records.
-    Delete(Named),
+    Delete(Delete),
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,13 +71,25 @@ struct Named {
     output: OutputArgs,
 }
 
+#[derive(Debug, clap::Args)]
+struct Delete {
+    /// The topic's name.
+    name: String,
+    #[command(flatten)]
+    yes: YesArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
 impl Topic {
     pub(super) fn run(self) -> Result<(), Failure> {
         let text = match self.action {
             Action::Create(create) => create.run()?,
             Action::List(list) => list.run()?,
             Action::Describe(named) => named.describe()?,
-            Action::Delete(named) => named.delete()?,
+            Action::Delete(delete) => delete.run()?,
         };
         print(&text)
     }
@@ -86,11 +98,9 @@ impl Topic {
 impl Create {
     fn run(self) -> Result<String, Failure> {
         let mut configs = BTreeMap::new();
-        for pair in &self.config {
-            let Some((key, value)) = pair.split_once('=') else {
-                return Err(Failure::Usage(format!("--config {pair}: expected KEY=VALUE")));
-            };
-            configs.insert(key.trim().to_owned(), value.to_owned());
+        for setting in &self.config {
+            let (key, value) = pair("--config KEY=VALUE", setting)?;
+            configs.insert(key, value);
         }
         let topic = NewTopic {
             name: self.name.clone(),
@@ -98,8 +108,7 @@ impl Create {
             replication_factor: self.replication_factor,
             configs,
         };
-        let client = self.cluster.client()?;
-        let created = block_on(async {
+        let created = self.cluster.run(async |client| {
             let made = match client.create_topic(&topic).await {
                 Ok(_) => true,
                 Err(error) if self.if_not_exists && exists(&error) => false,
@@ -131,8 +140,7 @@ fn replicas(topic: &TopicDescription) -> usize {
 
 impl List {
     fn run(self) -> Result<String, Failure> {
-        let client = self.cluster.client()?;
-        let mut topics = block_on(async { Ok(client.list_topics().await?) })?;
+        let mut topics = self.cluster.run(async |client| Ok(client.list_topics().await?))?;
         topics.retain(|topic| self.internal || !topic.internal);
         Ok(match self.output.output {
             Output::Json => line(&Value::Array(topics.iter().map(shown).collect())),
@@ -150,8 +158,8 @@ impl List {
 
 impl Named {
     fn describe(self) -> Result<String, Failure> {
-        let client = self.cluster.client()?;
-        let topic = block_on(async { Ok(client.describe_topic(&self.name).await?) })?;
+        let topic =
+            self.cluster.run(async |client| Ok(client.describe_topic(&self.name).await?))?;
         if self.output.output == Output::Json {
             return Ok(line(&shown(&topic)));
         }
@@ -173,19 +181,17 @@ impl Named {
         text.push_str(&table(&["PARTITION", "LEADER", "REPLICAS", "IN SYNC"], &rows));
         Ok(text)
     }
+}
 
-    fn delete(self) -> Result<String, Failure> {
-        let client = self.cluster.client()?;
-        block_on(async { Ok(client.delete_topic(&self.name).await?) })?;
+impl Delete {
+    fn run(self) -> Result<String, Failure> {
+        self.yes.ask(&format!("delete topic {} with all of its records", self.name))?;
+        self.cluster.run(async |client| Ok(client.delete_topic(&self.name).await?))?;
         Ok(match self.output.output {
             Output::Json => line(&json!({"deleted": self.name})),
             Output::Table => format!("deleted {}\n", self.name),
         })
     }
-}
-
-fn line(value: &Value) -> String {
-    format!("{value}\n")
 }
 
 fn shown(topic: &TopicDescription) -> Value {

@@ -15,23 +15,24 @@ use wire::messages::heartbeat_request::HeartbeatRequest;
 use wire::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use wire::messages::join_group_response::JoinGroupResponse;
 use wire::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
-use wire::messages::offset_commit_request::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
+use wire::messages::offset_commit_request::OffsetCommitRequest;
 use wire::messages::offset_fetch_request::OffsetFetchRequest;
 use wire::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 
 use crate::client::Client;
 use crate::connection::{Connection, deadline_in};
 use crate::error::Error;
-use calls::{committed_offsets, find_coordinator, malformed, offset_fetch, up_to};
-use protocol::{range, read_assignment, read_subscription, versioned};
+pub use calls::CommittedOffset;
+use calls::malformed;
+pub(crate) use calls::{check_commit, commit_topics, committed_offsets, offset_fetch, up_to};
+use protocol::{range, versioned};
+pub(crate) use protocol::{read_assignment, read_subscription};
 
 /// The strategy by which partitions are shared out.
 const STRATEGY: &str = "range";
 /// From these versions on, topics are named by id; names are enough here.
-const COMMIT_BY_NAME: i16 = 9;
-const FETCH_BY_NAME: i16 = 9;
+pub(crate) const COMMIT_BY_NAME: i16 = 9;
+pub(crate) const FETCH_BY_NAME: i16 = 9;
 /// The first version of LeaveGroup with a list of members.
 const LEAVE_LIST: i16 = 3;
 
@@ -264,41 +265,29 @@ impl Member {
         if offsets.is_empty() {
             return Ok(());
         }
-        let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-        for ((topic, partition), offset) in offsets {
-            topics.entry(topic).or_default().push(OffsetCommitRequestPartition {
-                partition_index: *partition,
-                committed_offset: *offset,
-                committed_leader_epoch: -1,
-                committed_metadata: Some(String::new()),
-            });
-        }
         let request = OffsetCommitRequest {
             group_id: self.config.group.clone(),
             generation_id_or_member_epoch: self.generation,
             member_id: self.id.clone(),
-            topics: topics
-                .into_iter()
-                .map(|(name, partitions)| OffsetCommitRequestTopic {
-                    name: name.to_owned(),
-                    partitions,
-                    ..OffsetCommitRequestTopic::default()
-                })
-                .collect(),
+            topics: commit_topics(offsets),
             ..OffsetCommitRequest::default()
         };
         let deadline = self.client.deadline();
         loop {
-            let error = match self.commit_once(&request, deadline).await {
+            match self.commit_once(&request, deadline).await {
                 Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let again = error.is_retriable() && self.may_try_again(&error);
-            if !again || Instant::now() >= deadline {
-                return Err(error);
+                Err(error) => self.pause_or_fail(error, deadline).await?,
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Waits a little before another try, when the failure is worth one and time is left.
+    async fn pause_or_fail(&mut self, error: Error, deadline: Instant) -> Result<(), Error> {
+        if !(error.is_retriable() && self.may_try_again(&error)) || Instant::now() >= deadline {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(())
     }
 
     async fn commit_once(
@@ -309,13 +298,7 @@ impl Member {
         let connection = self.coordinator(deadline).await?;
         let version = up_to::<OffsetCommitRequest>(&connection, COMMIT_BY_NAME)?;
         let response = connection.start_at(request, version).await?.wait(deadline).await?;
-        for topic in response.topics {
-            for partition in topic.partitions {
-                let about = format!("commit of {}-{}", topic.name, partition.partition_index);
-                Error::check(partition.error_code, None, about)?;
-            }
-        }
-        Ok(())
+        check_commit(response)
     }
 
     /// The committed offsets of the partitions that have one.
@@ -328,15 +311,10 @@ impl Member {
     ) -> Result<BTreeMap<(Arc<str>, i32), i64>, Error> {
         let deadline = self.client.deadline();
         loop {
-            let error = match self.committed_once(partitions, deadline).await {
+            match self.committed_once(partitions, deadline).await {
                 Ok(offsets) => return Ok(offsets),
-                Err(error) => error,
-            };
-            let again = error.is_retriable() && self.may_try_again(&error);
-            if !again || Instant::now() >= deadline {
-                return Err(error);
+                Err(error) => self.pause_or_fail(error, deadline).await?,
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -347,9 +325,10 @@ impl Member {
     ) -> Result<BTreeMap<(Arc<str>, i32), i64>, Error> {
         let connection = self.coordinator(deadline).await?;
         let version = up_to::<OffsetFetchRequest>(&connection, FETCH_BY_NAME)?;
-        let request = offset_fetch(&self.config.group, partitions, version);
+        let request = offset_fetch(&self.config.group, Some(partitions), version);
         let response = connection.start_at(&request, version).await?.wait(deadline).await?;
-        committed_offsets(&response, &self.about())
+        let committed = committed_offsets(&response, &self.about())?;
+        Ok(committed.into_iter().map(|(place, one)| (place, one.offset)).collect())
     }
 
     /// Leaves the group, so that it need not wait for the session to end.
@@ -385,11 +364,7 @@ impl Member {
         let group = self.config.group.clone();
         let client = self.client.clone();
         let id = client
-            .retry(&about, deadline, async || {
-                // The coordinator's address comes with the brokers.
-                client.refresh(&[], false, deadline).await?;
-                find_coordinator(&client, &group, &about, deadline).await
-            })
+            .retry(&about, deadline, async || client.find_coordinator(&group, deadline).await)
             .await?;
         self.coordinator = Some(id);
         self.client.broker(id, deadline).await

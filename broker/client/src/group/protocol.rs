@@ -26,11 +26,11 @@ pub(super) fn read_versioned<M: Message>(mut bytes: Bytes) -> Result<M, wire::co
     M::decode(&mut wire::codec::Reader::new(bytes), version)
 }
 
-pub(super) fn read_subscription(bytes: Bytes) -> Result<Vec<String>, wire::codec::DecodeError> {
+pub(crate) fn read_subscription(bytes: Bytes) -> Result<Vec<String>, wire::codec::DecodeError> {
     Ok(read_versioned::<ConsumerProtocolSubscription>(bytes)?.topics)
 }
 
-pub(super) fn read_assignment(
+pub(crate) fn read_assignment(
     bytes: Bytes,
 ) -> Result<BTreeMap<String, Vec<i32>>, wire::codec::DecodeError> {
     if bytes.is_empty() {

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use tokio::time::Instant;
 use wire::ErrorCode;
 use wire::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
-use wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 
+use super::configs::{ConfigEntry, ConfigResource, ConfigSource};
+use super::milliseconds_left;
 use crate::client::Client;
 use crate::connection::deadline_in;
 use crate::error::Error;
 
-/// How the protocol says "topic" where several things can be configured.
-const RESOURCE_TOPIC: i8 = 2;
 /// The first version of DeleteTopics that has a list of states instead of names.
 const DELETE_BY_STATE: i16 = 6;
 
@@ -69,20 +67,6 @@ pub struct PartitionDescription {
     pub replicas: Vec<i32>,
     /// Which of them are in sync.
     pub in_sync: Vec<i32>,
-}
-
-/// A setting of a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigEntry {
-    /// The key.
-    pub name: String,
-    /// The value.
-    pub value: Option<String>,
-}
-
-fn milliseconds_left(deadline: Instant) -> i32 {
-    let left = deadline.saturating_duration_since(Instant::now());
-    i32::try_from(left.as_millis()).unwrap_or(i32::MAX)
 }
 
 impl Client {
@@ -192,36 +176,14 @@ impl Client {
                 Error::Broker { about: what, code, message: None }
             });
         };
-        let configs = match self.topic_configs(name, deadline).await {
+        let resource = ConfigResource::Topic(name.to_owned());
+        let mut configs = match self.describe_configs(&resource, None).await {
             // A broker that does not serve DescribeConfigs still describes the rest.
             Err(Error::Unsupported { .. }) => Vec::new(),
             configs => configs?,
         };
+        configs.retain(|config| config.source == ConfigSource::Topic);
         Ok(described(topic, configs))
-    }
-
-    async fn topic_configs(
-        &self,
-        name: &str,
-        deadline: Instant,
-    ) -> Result<Vec<ConfigEntry>, Error> {
-        /// Where a value comes from when the topic itself sets it.
-        const SOURCE_TOPIC: i8 = 1;
-        let request = DescribeConfigsRequest {
-            resources: vec![DescribeConfigsResource {
-                resource_type: RESOURCE_TOPIC,
-                resource_name: name.to_owned(),
-                configuration_keys: None,
-            }],
-            ..DescribeConfigsRequest::default()
-        };
-        let response = self.call_any(&request, deadline).await?;
-        let about = format!("settings of topic {name}");
-        let result = response.results.into_iter().next();
-        let result = result.ok_or_else(|| Error::Missing { about: about.clone() })?;
-        Error::check(result.error_code, result.error_message.as_deref(), about)?;
-        let own = result.configs.into_iter().filter(|one| one.config_source == SOURCE_TOPIC);
-        Ok(own.map(|one| ConfigEntry { name: one.name, value: one.value }).collect())
     }
 
     /// Waits until a topic that was just made has leaders, so that the next call finds it.

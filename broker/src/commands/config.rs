@@ -1,0 +1,244 @@
+//! `tidelog config describe|set|unset`.
+
+use client::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym};
+use serde_json::{Value, json};
+
+use super::common::{ClusterArgs, Output, OutputArgs, line, pair, print, table};
+use super::failure::Failure;
+
+/// Arguments of `tidelog config`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Config {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show settings and where they come from.
+    Describe(Describe),
+    /// Give settings a value.
+    Set(Set),
+    /// Take back what was set, so that the default holds again.
+    Unset(Unset),
+}
+
+/// What is configured.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Entity {
+    /// A topic.
+    #[arg(long, short = 't', value_name = "NAME")]
+    topic: Option<String>,
+    /// One broker.
+    #[arg(long, short = 'b', value_name = "ID")]
+    broker: Option<i32>,
+    /// All brokers, where they have no word of their own.
+    #[arg(long)]
+    broker_defaults: bool,
+    /// The log levels of one broker.
+    #[arg(long, value_name = "ID")]
+    broker_logger: Option<i32>,
+    /// A group.
+    #[arg(long, short = 'g', value_name = "NAME")]
+    group: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Describe {
+    #[command(flatten)]
+    entity: Entity,
+    /// Defaults and what the broker's file says, too; otherwise only what was set.
+    #[arg(long)]
+    all: bool,
+    /// Only these keys, wherever their values come from. May be repeated.
+    #[arg(long, short = 'k', value_name = "KEY")]
+    key: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Set {
+    /// The settings, as in retention.ms=3600000.
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    #[command(flatten)]
+    entity: Entity,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Unset {
+    /// The keys.
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<String>,
+    #[command(flatten)]
+    entity: Entity,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ChangeArgs {
+    /// Only ask whether the cluster would do it.
+    #[arg(long)]
+    validate_only: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Config {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let text = match self.action {
+            Action::Describe(describe) => describe.run()?,
+            Action::Set(set) => {
+                let change = |setting: &String| {
+                    let (name, value) = pair("KEY=VALUE", setting)?;
+                    Ok(ConfigChange::Set(name, value))
+                };
+                let changes: Result<Vec<_>, Failure> = set.settings.iter().map(change).collect();
+                set.change.run(&set.entity, &changes?)?
+            }
+            Action::Unset(unset) => {
+                let changes: Vec<_> = unset.keys.into_iter().map(ConfigChange::Unset).collect();
+                unset.change.run(&unset.entity, &changes)?
+            }
+        };
+        print(&text)
+    }
+}
+
+impl Entity {
+    fn resource(&self) -> ConfigResource {
+        let topic = self.topic.clone().map(ConfigResource::Topic);
+        topic
+            .or_else(|| self.broker.map(ConfigResource::Broker))
+            .or_else(|| self.broker_logger.map(ConfigResource::BrokerLogger))
+            .or_else(|| self.group.clone().map(ConfigResource::Group))
+            .unwrap_or(ConfigResource::BrokerDefaults)
+    }
+}
+
+/// The kind of a resource, as JSON calls it.
+fn kind(resource: &ConfigResource) -> &'static str {
+    match resource {
+        ConfigResource::Topic(_) => "topic",
+        ConfigResource::Broker(_) => "broker",
+        ConfigResource::BrokerDefaults => "broker-defaults",
+        ConfigResource::BrokerLogger(_) => "broker-logger",
+        ConfigResource::Group(_) => "group",
+        ConfigResource::ClientMetrics(_) => "client-metrics",
+    }
+}
+
+fn source(source: ConfigSource) -> &'static str {
+    match source {
+        ConfigSource::Topic => "topic",
+        ConfigSource::Broker => "broker",
+        ConfigSource::BrokerDefaults => "broker-defaults",
+        ConfigSource::File => "file",
+        ConfigSource::Default => "default",
+        ConfigSource::BrokerLogger => "broker-logger",
+        ConfigSource::ClientMetrics => "client-metrics",
+        ConfigSource::Group => "group",
+        ConfigSource::Unknown => "unknown",
+    }
+}
+
+/// Whether somebody set the value at run time.
+fn is_set(entry: &ConfigEntry) -> bool {
+    !matches!(entry.source, ConfigSource::Default | ConfigSource::File | ConfigSource::Unknown)
+}
+
+/// Whether the resource itself says the value.
+fn is_own(entry: &ConfigEntry, resource: &ConfigResource) -> bool {
+    match resource {
+        // A topic's and a group's settings stand on those of the brokers.
+        ConfigResource::Topic(_) => entry.source == ConfigSource::Topic,
+        ConfigResource::Group(_) => entry.source == ConfigSource::Group,
+        _ => is_set(entry),
+    }
+}
+
+impl Describe {
+    fn run(self) -> Result<String, Failure> {
+        let resource = self.entity.resource();
+        let keys = (!self.key.is_empty()).then(|| self.key.clone());
+        let mut configs = self
+            .cluster
+            .run(async |client| Ok(client.describe_configs(&resource, keys).await?))?;
+        if let Some(missing) =
+            self.key.iter().find(|key| !configs.iter().any(|one| one.name == **key))
+        {
+            return Err(Failure::NoSetting { key: missing.clone() });
+        }
+        configs.retain(|entry| self.all || !self.key.is_empty() || is_own(entry, &resource));
+        if self.output.output == Output::Json {
+            return Ok(line(&json!({
+                "type": kind(&resource),
+                "name": resource.name(),
+                "configs": configs.iter().map(shown).collect::<Vec<_>>(),
+            })));
+        }
+        let row = |entry: &ConfigEntry| {
+            let value = entry.value.clone().unwrap_or_else(|| "(hidden)".to_owned());
+            let read_only = if entry.read_only { "read-only" } else { "" };
+            let source = source(entry.source).to_owned();
+            vec![entry.name.clone(), value, source, read_only.to_owned()]
+        };
+        let rows: Vec<_> = configs.iter().map(row).collect();
+        if rows.is_empty() {
+            eprintln!("nothing is set; --all shows the defaults");
+        }
+        Ok(table(&["KEY", "VALUE", "SOURCE", ""], &rows))
+    }
+}
+
+fn shown(entry: &ConfigEntry) -> Value {
+    let synonym = |one: &ConfigSynonym| json!({"name": one.name, "value": one.value, "source": source(one.source)});
+    json!({
+        "name": entry.name,
+        "value": entry.value,
+        "source": source(entry.source),
+        "read_only": entry.read_only,
+        "sensitive": entry.sensitive,
+        "synonyms": entry.synonyms.iter().map(synonym).collect::<Vec<_>>(),
+    })
+}
+
+impl ChangeArgs {
+    fn run(self, entity: &Entity, changes: &[ConfigChange]) -> Result<String, Failure> {
+        let resource = entity.resource();
+        self.cluster.run(async |client| {
+            Ok(client.alter_configs(&resource, changes, self.validate_only).await?)
+        })?;
+        let shown = |change: &ConfigChange| match change {
+            ConfigChange::Set(name, value) => (name.clone(), Some(value.clone())),
+            ConfigChange::Unset(name) => (name.clone(), None),
+        };
+        let changes: Vec<(String, Option<String>)> = changes.iter().map(shown).collect();
+        if self.output.output == Output::Json {
+            let one =
+                |(name, value): &(String, Option<String>)| json!({"name": name, "value": value});
+            return Ok(line(&json!({
+                "type": kind(&resource),
+                "name": resource.name(),
+                "changed": !self.validate_only,
+                "configs": changes.iter().map(one).collect::<Vec<_>>(),
+            })));
+        }
+        let done =
+            |verb: &str| if self.validate_only { format!("would {verb}") } else { verb.to_owned() };
+        let text = changes.iter().map(|(name, value)| match value {
+            Some(value) => format!("{} {name}={value}\n", done("set")),
+            None => format!("{} {name}\n", done("unset")),
+        });
+        Ok(text.collect())
+    }
+}

@@ -12,6 +12,7 @@
 pub mod control;
 pub mod delta;
 pub mod features;
+pub mod health;
 pub mod image;
 pub mod pmap;
 pub mod snapshot;

@@ -16,6 +16,7 @@ mod controller;
 mod error;
 mod group_log;
 mod groups;
+mod health;
 mod log_config;
 mod metadata_log;
 mod node;

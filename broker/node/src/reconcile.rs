@@ -24,7 +24,7 @@ use crate::partitions::TopicReplicas;
 /// What a topic's configuration means to its partitions.
 pub(crate) struct TopicSettings {
     pub(crate) log: Arc<LogConfig>,
-    min_insync_replicas: usize,
+    pub(crate) min_insync_replicas: usize,
 }
 
 impl Node {

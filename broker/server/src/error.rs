@@ -31,6 +31,9 @@ pub enum Error {
     /// The node cannot go on: every log directory is lost, for instance.
     #[error("{0}")]
     NodeFailed(String),
+    /// Metrics cannot be set up.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The log filter cannot be read.
     #[error("tidelog.log.level {filter:?}: {why}")]
     LogFilter {

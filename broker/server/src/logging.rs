@@ -1,12 +1,17 @@
 //! Log lines for people, or JSON for collectors, on standard error.
 
 use std::io;
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::error::Error;
+
+/// Reaches the filter of the running process.
+static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -21,12 +26,7 @@ fn unknown_level(filter: &str) -> Option<&str> {
 /// Starts logging for the process. `filter` is a level (`info`) or directives
 /// (`info,server=debug`).
 pub fn init(json: bool, filter: &str) -> Result<(), Error> {
-    if let Some(word) = unknown_level(filter) {
-        let why = format!("{word:?} is not one of {}", LEVELS.join(", "));
-        return Err(Error::LogFilter { filter: filter.to_owned(), why });
-    }
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Error::LogFilter { filter: filter.to_owned(), why: error.to_string() })?;
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let started = if json {
@@ -36,8 +36,34 @@ pub fn init(json: bool, filter: &str) -> Result<(), Error> {
         registry.with(layer.with_ansi(ansi).with_target(false)).try_init()
     };
     // A test or an embedder may have started it already; its choice stands.
-    drop(started);
+    if started.is_ok() {
+        let _ = FILTER.set(handle);
+    }
     Ok(())
+}
+
+/// The filter in force; empty when this process logs by other means.
+pub(crate) fn filter() -> String {
+    let shown = FILTER.get().and_then(|handle| handle.with_current(EnvFilter::to_string).ok());
+    shown.unwrap_or_default()
+}
+
+/// Puts another filter in force.
+pub(crate) fn change_filter(filter: &str) -> Result<(), Error> {
+    let parsed = parse(filter)?;
+    let refused = |why: String| Error::LogFilter { filter: filter.to_owned(), why };
+    let Some(handle) = FILTER.get() else {
+        return Err(refused("this process logs by other means".to_owned()));
+    };
+    handle.reload(parsed).map_err(|error| refused(error.to_string()))
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, Error> {
+    let refused = |why: String| Error::LogFilter { filter: filter.to_owned(), why };
+    if let Some(word) = unknown_level(filter) {
+        return Err(refused(format!("{word:?} is not one of {}", LEVELS.join(", "))));
+    }
+    EnvFilter::try_new(filter).map_err(|error| refused(error.to_string()))
 }
 
 #[cfg(test)]

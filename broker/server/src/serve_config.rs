@@ -7,6 +7,7 @@ use std::time::Duration;
 use node::NodeConfig;
 
 pub use crate::broker::RequestLimits;
+use crate::config::MetricsLevel;
 
 /// Everything one process needs to serve.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct ServeConfig {
     /// Where the admin HTTP endpoint listens; `None` switches it off. Port 0 lets the system
     /// choose.
     pub admin: Option<SocketAddr>,
+    /// How fine the metrics of topics are.
+    pub metrics_level: MetricsLevel,
     /// How often housekeeping runs.
     pub maintenance: MaintenanceConfig,
     /// Data threads; 0 = one per core (`num.network.threads` has no other meaning here).

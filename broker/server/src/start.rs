@@ -83,7 +83,8 @@ impl RunningServer {
 pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let began = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::default());
+    let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
+    let metrics = Arc::new(Metrics::new(&names)?);
     let data = runtime::data(config.worker_threads)?;
     // Bound before the node opens: it tells the cluster where it is reached. Accepting begins
     // after.
@@ -97,7 +98,6 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let node = Arc::new(node);
     maintenance::say_notices(&node);
     load_groups(&data, &node, &clock);
-    let names: Vec<_> = config.listeners.into_iter().map(|listener| listener.name).collect();
     let mut stopping = None;
     let drain = config.drain_timeout;
     let sockets = bound.serve(&data, &config.sockets, drain, Arc::clone(&metrics), |stop| {
@@ -115,7 +115,7 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let (failing, failed) = watch::channel(None);
     let (at, when) = (Arc::clone(&node), Arc::clone(&clock));
     let stopping = stopping.unwrap_or_else(|| stop.clone());
-    let answers = Admin { node: Arc::clone(&node), metrics, stopping };
+    let answers = Admin::new(Arc::clone(&node), metrics, config.metrics_level, stopping);
     let control = runtime::spawn_control(move || async move {
         let upkeep = maintenance::run(at, when, config.maintenance, stop.clone(), failing);
         match admin_socket.map(|(socket, _)| tokio::net::TcpListener::from_std(socket)) {

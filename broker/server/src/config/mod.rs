@@ -71,6 +71,7 @@ impl Settings {
             },
             node: self.node_config(Vec::new()),
             admin: self.admin,
+            metrics_level: self.metrics_partition_level,
             maintenance: self.maintenance.clone(),
             worker_threads: self.worker_threads,
             drain_timeout: self.drain_timeout,

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::outbound::Chunk;
+use crate::metrics::Timing;
 
 /// A whole response; no chunks = the request has no answer (produce with acks=0).
 pub(crate) type Response = Vec<Chunk>;
@@ -44,8 +45,8 @@ pub(crate) enum Outcome {
 }
 
 enum Slot {
-    Done(Response),
-    Waiting(Parked),
+    Done(Response, Timing),
+    Waiting(Parked, Timing),
 }
 
 /// The queue of unanswered requests.
@@ -57,13 +58,13 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    pub(crate) fn push_reply(&mut self, response: Response) {
-        self.slots.push_back(Slot::Done(response));
+    pub(crate) fn push_reply(&mut self, response: Response, timing: Timing) {
+        self.slots.push_back(Slot::Done(response, timing));
     }
 
-    pub(crate) fn push_parked(&mut self, parked: Parked, serial: bool) {
+    pub(crate) fn push_parked(&mut self, parked: Parked, timing: Timing, serial: bool) {
         self.serial = serial;
-        self.slots.push_back(Slot::Waiting(parked));
+        self.slots.push_back(Slot::Waiting(parked, timing));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -80,12 +81,15 @@ impl InFlight {
     }
 
     /// The next answer in order. Pending also when nothing is in flight.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Close>> {
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Response, Timing), Close>> {
         let Some(first) = self.slots.front_mut() else { return Poll::Pending };
         let answer = match first {
-            Slot::Done(response) => Ok(std::mem::take(response)),
-            Slot::Waiting(parked) => match parked.as_mut().poll(cx) {
-                Poll::Ready(answer) => answer,
+            Slot::Done(response, timing) => Ok((std::mem::take(response), timing.queued())),
+            Slot::Waiting(parked, timing) => match parked.as_mut().poll(cx) {
+                Poll::Ready(answer) => answer.map(|response| (response, timing.answered())),
                 Poll::Pending => return Poll::Pending,
             },
         };

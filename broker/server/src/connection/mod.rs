@@ -4,6 +4,7 @@
 //! first of more bytes, the next answer, room in the socket, memory, its timer, or the order to
 //! drain.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ mod outbound;
 #[cfg(test)]
 mod tests;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Timing};
 use crate::serve_config::SocketConfig;
 use budget::{RequestBudget, Share};
 use deadlines::{Activity, CHECK_INTERVAL, Deadlines, Due};
@@ -115,6 +116,10 @@ pub(crate) struct Connection {
     inbound: Inbound,
     outbound: Outbound,
     in_flight: InFlight,
+    /// Answers on their way out: what was pushed when each was whole.
+    leaving: VecDeque<(u64, Timing)>,
+    /// When bytes last came.
+    received_at: Instant,
     deadlines: Deadlines,
     /// The next request waits for memory, not for its peer.
     waits_for_memory: bool,
@@ -133,6 +138,8 @@ impl Connection {
             inbound,
             outbound: Outbound::default(),
             in_flight: InFlight::default(),
+            leaving: VecDeque::new(),
+            received_at: Instant::now(),
             deadlines,
             waits_for_memory: false,
             closing: None,
@@ -227,34 +234,52 @@ impl Connection {
     }
 
     fn begin(&mut self, frame: Bytes) {
-        match self.shared.handler.handle(&self.peer, frame) {
-            Outcome::Reply(response) if self.in_flight.is_empty() => self.send(response),
-            Outcome::Reply(response) => self.in_flight.push_reply(response),
-            Outcome::Later(parked) => self.in_flight.push_parked(parked, false),
-            Outcome::Serial(parked) => self.in_flight.push_parked(parked, true),
+        let timing = Timing::begin(&frame, self.received_at);
+        let outcome = self.shared.handler.handle(&self.peer, frame);
+        let timing = timing.handled();
+        match outcome {
+            Outcome::Reply(response) if self.in_flight.is_empty() => self.send(response, timing),
+            Outcome::Reply(response) => self.in_flight.push_reply(response, timing),
+            Outcome::Later(parked) => self.in_flight.push_parked(parked, timing, false),
+            Outcome::Serial(parked) => self.in_flight.push_parked(parked, timing, true),
             Outcome::Close(reason) => self.closing = Some(Ended::Closed(reason)),
         }
         self.inbound.settle(&self.shared.budget);
     }
 
-    fn send(&mut self, response: Response) {
+    fn send(&mut self, response: Response, timing: Timing) {
         if self.outbound.is_empty() {
             self.deadlines.sent(Instant::now());
         }
         for chunk in response {
             self.outbound.push(chunk);
         }
+        self.leaving.push_back((self.outbound.pushed_bytes(), timing));
+    }
+
+    /// Hands in the times of the answers that have left. An answer without bytes (acks=0) has left
+    /// with what stood before it.
+    fn note_sent(&mut self, now: Instant) {
+        let sent = self.outbound.sent_bytes();
+        while let Some((_, timing)) = self.leaving.pop_front_if(|(end, _)| *end <= sent) {
+            self.shared.metrics.requests.sent(&timing, now);
+        }
     }
 
     fn flush(&mut self) -> Result<Flush, Ended> {
         if self.outbound.is_empty() {
+            if !self.leaving.is_empty() {
+                self.note_sent(Instant::now());
+            }
             return Ok(Flush::Done);
         }
         let before = self.outbound.sent_bytes();
         let flush = self.outbound.flush(&self.stream)?;
         let sent = self.outbound.sent_bytes() - before;
         if sent > 0 {
-            self.deadlines.sent(Instant::now());
+            let now = Instant::now();
+            self.deadlines.sent(now);
+            self.note_sent(now);
             self.shared.metrics.bytes_out(sent);
         }
         Ok(flush)
@@ -291,8 +316,8 @@ impl Connection {
     fn poll_answers(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
         let mut any = false;
         while let Poll::Ready(answer) = self.in_flight.poll_next(cx) {
-            let response = answer.map_err(Ended::Closed)?;
-            self.send(response);
+            let (response, timing) = answer.map_err(Ended::Closed)?;
+            self.send(response, timing);
             any = true;
         }
         Ok(any)
@@ -308,6 +333,7 @@ impl Connection {
             }
             Event::Received(count) => {
                 let now = Instant::now();
+                self.received_at = now;
                 self.shared.metrics.bytes_in(count as u64);
                 let completed = self.inbound.holds_frame();
                 self.deadlines.received(now, self.inbound.is_mid_frame(), completed);

@@ -55,6 +55,7 @@ pub(crate) enum Flush {
 pub(crate) struct Outbound {
     chunks: VecDeque<Chunk>,
     memory_bytes: usize,
+    pushed_bytes: u64,
     sent_bytes: u64,
     /// Bytes of the first range that have just been read in and are not asked about again.
     warm_bytes: u64,
@@ -71,8 +72,11 @@ impl Outbound {
         match &chunk {
             Chunk::Bytes(bytes) if bytes.is_empty() => return,
             Chunk::File { len: 0, .. } => return,
-            Chunk::Bytes(bytes) => self.memory_bytes += bytes.len(),
-            Chunk::File { .. } => {}
+            Chunk::Bytes(bytes) => {
+                self.memory_bytes += bytes.len();
+                self.pushed_bytes += bytes.len() as u64;
+            }
+            Chunk::File { len, .. } => self.pushed_bytes += len,
         }
         self.chunks.push_back(chunk);
     }
@@ -89,6 +93,11 @@ impl Outbound {
     /// Bytes that wait in memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// Bytes given to it so far: what was pushed last is sent when [`Self::sent_bytes`] is here.
+    pub(crate) fn pushed_bytes(&self) -> u64 {
+        self.pushed_bytes
     }
 
     /// Bytes sent so far: tells whether a peer still reads.

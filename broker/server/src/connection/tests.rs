@@ -15,7 +15,7 @@ use storage::disk::{Access, Disk, os::OsDisk};
 use tokio::sync::oneshot;
 
 use super::{Chunk, Close, FrameHandler, Outcome, Peer, Response};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Text};
 use crate::serve_config::{ListenerConfig, SocketConfig};
 use crate::sockets::{BoundSockets, ServingSockets};
 
@@ -95,7 +95,7 @@ impl Bench {
         let bound = BoundSockets::bind(&data, &[listener], &config).unwrap();
         let address = bound.addresses()[0];
         let script = Arc::new(Script::default());
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(&["PLAINTEXT".to_owned()]).unwrap());
         let handler = Arc::clone(&script) as Arc<dyn FrameHandler>;
         let drain = Duration::from_secs(5);
         let sockets = bound.serve(&data, &config, drain, Arc::clone(&metrics), |_| handler);
@@ -261,11 +261,14 @@ fn a_panic_closes_one_connection() {
     assert_closed(&mut bad);
     send(&mut good, &[b"e"]);
     assert_eq!(receive(&mut good), b"e");
-    until("the place is free", || metric(&bench, "tidelog_connections ") == 1);
+    until("the place is free", || open_connections(&bench) == 1);
 }
 
-fn metric(bench: &Bench, name: &str) -> u64 {
-    let text = bench.metrics.render(|_| None);
+fn open_connections(bench: &Bench) -> u64 {
+    let name = "kafka_server_socket_server_metrics_connection_count{";
+    let mut text = Text::default();
+    bench.metrics.write(&mut text);
+    let text = text.finish();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap();
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
@@ -318,7 +321,7 @@ fn a_peer_that_does_not_read_is_cut_off() {
         }
     }
     assert!(failed, "64 MiB of requests were taken without one answer being read");
-    until("the place is free", || metric(&bench, "tidelog_connections ") == 0);
+    until("the place is free", || open_connections(&bench) == 0);
 }
 
 #[test]
@@ -332,7 +335,7 @@ fn connections_per_address_are_bounded() {
     }
     assert_closed(&mut bench.connect());
     drop(first);
-    until("a place is free", || metric(&bench, "tidelog_connections ") == 1);
+    until("a place is free", || open_connections(&bench) == 1);
     let mut third = bench.connect();
     send(&mut third, &[b"e"]);
     assert_eq!(receive(&mut third), b"e");

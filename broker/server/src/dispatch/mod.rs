@@ -84,7 +84,7 @@ impl FrameHandler for Dispatch {
     fn handle(&self, peer: &Peer, frame: Bytes) -> Outcome {
         let (header, body) = match frame::decode_request_header(frame) {
             Ok(decoded) => decoded,
-            Err(error) => return refuse(&self.broker, error),
+            Err(error) => return refuse(error),
         };
         let Some(versions) = apis::served(header.key) else {
             return Outcome::Close(bad(format_args!("{} is not served", header.key)));
@@ -93,7 +93,6 @@ impl FrameHandler for Dispatch {
             let (key, version) = (header.key, header.version);
             return Outcome::Close(bad(format_args!("{key} version {version} is not served")));
         }
-        self.broker.metrics.request(header.key.code());
         route::route(&self.broker, peer, header, body)
     }
 }
@@ -103,10 +102,9 @@ fn bad(text: impl std::fmt::Display) -> Close {
 }
 
 /// The answer to a header that is no header of a request served here.
-fn refuse(broker: &Broker, error: HeaderError) -> Outcome {
+fn refuse(error: HeaderError) -> Outcome {
     match error {
         HeaderError::UnsupportedVersion { key: ApiKey::ApiVersions, correlation_id, .. } => {
-            broker.metrics.request(ApiKey::ApiVersions.code());
             let response = crate::handlers::api_versions::unsupported_version();
             match encode(correlation_id, ApiKey::ApiVersions, 0, &response) {
                 Ok(response) => Outcome::Reply(response),

@@ -149,7 +149,7 @@ impl Acceptor {
         let shared = Arc::clone(&self.shared);
         connections.spawn(async move {
             let _place = place;
-            let _open = Open::new(Arc::clone(&shared));
+            let _open = Open::new(Arc::clone(&shared), peer.listener);
             let address = peer.address;
             let ended = Connection::new(stream, peer, shared).serve(stop).await;
             log_end(address, &ended);
@@ -158,18 +158,18 @@ impl Acceptor {
 }
 
 /// Counts a connection as open for as long as it lives, also when its task panics.
-struct Open(Arc<Shared>);
+struct Open(Arc<Shared>, usize);
 
 impl Open {
-    fn new(shared: Arc<Shared>) -> Self {
-        shared.metrics.connection_opened();
-        Self(shared)
+    fn new(shared: Arc<Shared>, listener: usize) -> Self {
+        shared.metrics.connection_opened(listener);
+        Self(shared, listener)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.metrics.connection_closed();
+        self.0.metrics.connection_closed(self.1);
     }
 }
 

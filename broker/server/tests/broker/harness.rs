@@ -80,9 +80,18 @@ impl TestBroker {
     }
 
     pub(crate) fn admin_get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.running().admin().unwrap()).unwrap();
+        self.admin(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
+    }
+
+    pub(crate) fn admin_connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.running().admin().unwrap()).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream
+    }
+
+    /// Sends these bytes to the admin endpoint; whatever it says until it closes.
+    pub(crate) fn admin(&self, request: &str) -> String {
+        let mut stream = self.admin_connect();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -8,6 +8,7 @@
     reason = "a test ends by panicking"
 )]
 
+mod admin;
 mod harness;
 mod hostile;
 mod produce_fetch;

@@ -39,7 +39,10 @@ fn the_admin_endpoint_answers() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
     }
     let metrics = broker.admin_get("/metrics");
-    assert!(metrics.contains("tidelog_requests_total{request=\"CreateTopics\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("requests_total{request=\"CreateTopics\",version=\"7\"} 1"),
+        "{metrics}"
+    );
     assert!(broker.admin_get("/version").contains("\"tidelog\""));
     assert!(broker.admin_get("/nothing").starts_with("HTTP/1.1 404"));
 }

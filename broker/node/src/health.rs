@@ -1,0 +1,35 @@
+//! How the cluster stands from here: what the admin endpoint asks.
+
+use metadata::Image;
+use metadata::health::{Concern, PartitionCounts, after_restart, before_restart, partition_counts};
+use metadata::image::Topic;
+use wire::ids::BrokerId;
+
+use crate::node::Node;
+
+impl Node {
+    /// What speaks against restarting `broker` now; `None` when no such broker is registered.
+    #[must_use]
+    pub fn before_restart(&self, broker: BrokerId) -> Option<Vec<Concern>> {
+        let image = self.image();
+        before_restart(&image, broker, |topic| self.min_insync_replicas(&image, topic))
+    }
+
+    /// What is still to come after a restart of `broker`; `None` when no such broker is
+    /// registered.
+    #[must_use]
+    pub fn after_restart(&self, broker: BrokerId) -> Option<Vec<Concern>> {
+        after_restart(&self.image(), broker)
+    }
+
+    /// The partitions of the cluster, counted.
+    #[must_use]
+    pub fn partition_counts(&self) -> PartitionCounts {
+        let image = self.image();
+        partition_counts(&image, |topic| self.min_insync_replicas(&image, topic))
+    }
+
+    fn min_insync_replicas(&self, image: &Image, topic: &Topic) -> usize {
+        self.topic_settings(image, &topic.name).min_insync_replicas
+    }
+}

@@ -1,0 +1,103 @@
+//! What the broker counts, and the text in which it is told.
+//!
+//! Counters of hot paths are handles of the `prometheus` crate, made once and kept; what can be
+//! read off the node's state is written straight into the scrape.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+pub(crate) mod catalog;
+pub(crate) mod requests;
+mod summary;
+mod text;
+
+use catalog::Def;
+pub(crate) use requests::{Requests, Timing};
+pub(crate) use text::Text;
+
+/// Counters of one process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) requests: Requests,
+    network_bytes_in: IntCounter,
+    network_bytes_out: IntCounter,
+    /// Open connections, by listener.
+    connections: Vec<IntGauge>,
+    connections_accepted: IntCounter,
+    connections_refused: IntCounter,
+    corrupt_batches: IntCounter,
+}
+
+impl Metrics {
+    /// Counters at zero; `listeners` are the listeners' names in their order.
+    pub(crate) fn new(listeners: &[String]) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let open =
+            IntGaugeVec::new(opts(&catalog::CONNECTION_COUNT), catalog::CONNECTION_COUNT.labels)?;
+        registry.register(Box::new(open.clone()))?;
+        let open_of = |name: &String| open.with_label_values(&[name.as_str(), "0"]);
+        Ok(Self {
+            requests: Requests::new(&registry)?,
+            network_bytes_in: counter(&registry, &catalog::NETWORK_BYTES_IN)?,
+            network_bytes_out: counter(&registry, &catalog::NETWORK_BYTES_OUT)?,
+            connections: listeners.iter().map(open_of).collect(),
+            connections_accepted: counter(&registry, &catalog::CONNECTIONS_ACCEPTED)?,
+            connections_refused: counter(&registry, &catalog::CONNECTIONS_REFUSED)?,
+            corrupt_batches: counter(&registry, &catalog::CORRUPT_BATCHES)?,
+            registry,
+        })
+    }
+
+    pub(crate) fn bytes_in(&self, count: u64) {
+        self.network_bytes_in.inc_by(count);
+    }
+
+    pub(crate) fn bytes_out(&self, count: u64) {
+        self.network_bytes_out.inc_by(count);
+    }
+
+    pub(crate) fn connection_opened(&self, listener: usize) {
+        self.connections_accepted.inc();
+        if let Some(open) = self.connections.get(listener) {
+            open.inc();
+        }
+    }
+
+    pub(crate) fn connection_closed(&self, listener: usize) {
+        if let Some(open) = self.connections.get(listener) {
+            open.dec();
+        }
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+
+    pub(crate) fn corrupt_batch(&self) {
+        self.corrupt_batches.inc();
+    }
+
+    /// Writes what this holds.
+    pub(crate) fn write(&self, text: &mut Text) {
+        text.gathered(&self.registry.gather());
+        self.requests.write(text);
+    }
+}
+
+fn opts(def: &Def) -> Opts {
+    Opts::new(def.name, def.help)
+}
+
+/// A counter without labels.
+fn counter(registry: &Registry, def: &Def) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::with_opts(opts(def))?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+/// A counter with labels, whose handles are to be kept.
+fn counters(registry: &Registry, def: &Def) -> Result<IntCounterVec, prometheus::Error> {
+    let counters = IntCounterVec::new(opts(def), def.labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}

@@ -9,8 +9,8 @@ from . import suite
 from .context import CORPUS_BYTES, Context
 
 # In this order; the last one looks at the files that all the others made.
-MODULES = ["story", "produce", "topics", "offsets", "fetch", "groups", "badinput", "conversion",
-           "cli", "lifecycle", "dump"]
+MODULES = ["story", "produce", "topics", "offsets", "fetch", "groups", "grouprules",
+           "badinput", "conversion", "cli", "lifecycle", "dump"]
 
 
 def main():

@@ -10,7 +10,7 @@ use crate::group::{Group, Member, State};
 /// From this version on, a group that does not exist is an error.
 const NOT_FOUND_VERSION: i16 = 6;
 /// The type of the groups of the classic protocol.
-const CLASSIC: &str = "Classic";
+const CLASSIC: &str = "classic";
 
 impl Shard {
     /// One group as DescribeGroups answers it.
@@ -76,10 +76,8 @@ fn described(group: &Group, answer: DescribedGroup) -> DescribedGroup {
             true => member.metadata(&protocol),
             false => bytes::Bytes::new(),
         },
-        member_assignment: match stable {
-            true => member.assignment.clone(),
-            false => bytes::Bytes::new(),
-        },
+        // Outside of a stable generation it is the one before.
+        member_assignment: member.assignment.clone(),
     };
     let members = group.members.values().map(member).collect();
     DescribedGroup {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use coordinator::{Record, Response};
 use replication::purgatory::{Parked, WaitGuard, Wake};
 use replication::{Error, Isolation, Partition, ReadRequest};
@@ -19,18 +19,40 @@ const READ_BYTES: u32 = 4 << 20;
 /// The most that one batch of the log may decompress to.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
-/// Appends a decision's records in one batch.
+/// Records are put into one batch up to here, well below the usual `max.message.bytes`.
+const BATCH_BYTES_WANTED: usize = 512 << 10;
+
+/// Appends a decision's records: all of them or none.
 pub(crate) fn append_records(
     now_ms: i64,
     partition: &Partition,
     records: &[Record],
 ) -> Result<(), Error> {
-    let mut builder = BatchBuilder::new(BatchOptions::default());
-    for record in records {
-        builder.append(now_ms, Some(&record.key), record.value.as_deref(), &[]);
+    let mut batches = BytesMut::new();
+    let mut rest = records;
+    while !rest.is_empty() {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        let mut bytes = 0;
+        let mut taken = 0;
+        for record in rest {
+            let value = record.value.as_deref();
+            bytes += record.key.len() + value.map_or(0, <[u8]>::len);
+            if taken > 0 && bytes > BATCH_BYTES_WANTED {
+                break;
+            }
+            builder.append(now_ms, Some(&record.key), value, &[]);
+            taken += 1;
+        }
+        let batch = builder.build().map_err(|error| Error::Append(AppendError::Corrupt(error)))?;
+        if taken == records.len() {
+            // As a rule there is one.
+            partition.append_as_coordinator(now_ms, batch)?;
+            return Ok(());
+        }
+        batches.extend_from_slice(&batch);
+        rest = rest.get(taken..).unwrap_or_default();
     }
-    let batch = builder.build().map_err(|error| Error::Append(AppendError::Corrupt(error)))?;
-    partition.append_as_coordinator(now_ms, batch)?;
+    partition.append_as_coordinator(now_ms, batches.freeze())?;
     Ok(())
 }
 

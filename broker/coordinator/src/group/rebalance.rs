@@ -20,6 +20,9 @@ impl Group {
     fn prepare(&mut self, env: &mut Env<'_>) {
         // Whoever waits for the assignment of the old generation waits in vain.
         for member in self.members.values_mut() {
+            if self.state == State::Completing {
+                member.assignment = bytes::Bytes::new();
+            }
             if let Some(waiter) = member.sync.take() {
                 let response = sync_error(ErrorCode::RebalanceInProgress);
                 env.out.reply(waiter.token, Response::Sync(response));

@@ -152,11 +152,11 @@ impl Log {
             };
         }
         let mut max_timestamp = batch.header().max_timestamp;
+        let bytes = batch.bytes().len() as u64;
+        if bytes > u64::from(config.max_message_bytes) {
+            return Err(AppendError::BatchTooLarge { bytes, max: config.max_message_bytes });
+        }
         if origin == AppendOrigin::Client {
-            let bytes = batch.bytes().len() as u64;
-            if bytes > u64::from(config.max_message_bytes) {
-                return Err(AppendError::BatchTooLarge { bytes, max: config.max_message_bytes });
-            }
             if batch.header().attributes.is_control() {
                 return Err(AppendError::ControlBatch);
             }

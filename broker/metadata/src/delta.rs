@@ -9,6 +9,9 @@ use crate::features::{METADATA_VERSION, METADATA_VERSION_FEATURE, METADATA_VERSI
 use crate::image::{Image, Partition, Resource, Topic};
 use wire::messages::metadata_records::MetadataRecord;
 
+/// The states of a migration from ZooKeeper in which not all is in the log.
+const MIGRATING: [i8; 2] = [1, 2];
+
 /// What a batch of records touched, for those who act on changes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delta {
@@ -67,6 +70,12 @@ pub enum ReplayError {
     /// A record that this version does not keep; starting would lose what it says.
     #[error("metadata record of type {0} is not supported by this version")]
     Unsupported(i16),
+    /// The log was left in the middle of a migration from ZooKeeper.
+    #[error("the metadata log is in a migration from ZooKeeper: finish it with Kafka 3.9 first")]
+    ZkMigration,
+    /// A metadata transaction begins within another, or one ends that has not begun.
+    #[error("the metadata log's transactions begin and end out of order")]
+    TransactionOrder,
     /// The log is at a level that this version does not read.
     #[error(
         "metadata.version {0} is not supported: this version reads {METADATA_VERSION_MIN} to \
@@ -161,7 +170,61 @@ impl Image {
                 delta.producer_ids = true;
             }
             MetadataRecord::NoOp(_) => {}
+            MetadataRecord::FenceBroker(_)
+            | MetadataRecord::UnfenceBroker(_)
+            | MetadataRecord::ClearElr(_)
+            | MetadataRecord::ZkMigrationState(_) => return self.replay_old(record, delta),
+            MetadataRecord::BeginTransaction(_)
+            | MetadataRecord::EndTransaction(_)
+            | MetadataRecord::AbortTransaction(_) => return self.replay_transaction(record),
+            other if self.kept.replay(other) => {}
             other => return Err(ReplayError::Unsupported(other.record_type())),
+        }
+        Ok(())
+    }
+
+    /// What Kafka's controllers write, or once wrote, and ours do not.
+    fn replay_old(
+        &mut self,
+        record: &MetadataRecord,
+        delta: &mut Delta,
+    ) -> Result<(), ReplayError> {
+        let mut fence = |id: i32, fenced: bool| {
+            let id = BrokerId(id);
+            self.brokers.fence(id, fenced).ok_or(ReplayError::UnknownBroker(id))?;
+            delta.brokers.insert(id);
+            Ok(())
+        };
+        match record {
+            MetadataRecord::FenceBroker(r) => fence(r.id, true),
+            MetadataRecord::UnfenceBroker(r) => fence(r.id, false),
+            MetadataRecord::ClearElr(r) => {
+                let name = Some(r.topic_name.as_str()).filter(|name| !name.is_empty());
+                for (id, index) in self.topics.clear_elr(name) {
+                    delta.touch(id, index);
+                }
+                Ok(())
+            }
+            MetadataRecord::ZkMigrationState(r) if MIGRATING.contains(&r.zk_migration_state) => {
+                Err(ReplayError::ZkMigration)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn replay_transaction(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
+        match record {
+            MetadataRecord::BeginTransaction(_) if self.before_transaction.is_none() => {
+                self.before_transaction = Some(Arc::new(self.clone()));
+            }
+            MetadataRecord::EndTransaction(_) if self.before_transaction.is_some() => {
+                self.before_transaction = None;
+            }
+            MetadataRecord::AbortTransaction(_) => match self.before_transaction.take() {
+                Some(before) => *self = (*before).clone(),
+                None => return Err(ReplayError::TransactionOrder),
+            },
+            _ => return Err(ReplayError::TransactionOrder),
         }
         Ok(())
     }

@@ -46,6 +46,7 @@ impl Image {
                 })
             }));
         }
+        records.extend(self.kept.iter().cloned());
         if self.producer_ids != ProducerIds::default() {
             records.push(MetadataRecord::ProducerIds(ProducerIdsRecord {
                 broker_id: self.producer_ids.last_broker.0,

@@ -5,10 +5,15 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use wire::ids::{BrokerId, PartitionIndex, TopicId, Uuid};
+use wire::messages::client_quota_record::EntityData;
 use wire::messages::metadata_records::{
-    BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, PartitionChangeRecord,
-    PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord,
-    UnregisterBrokerRecord,
+    AbortTransactionRecord, AccessControlEntryRecord, BeginTransactionRecord,
+    BrokerRegistrationChangeRecord, ClearElrRecord, ClientQuotaRecord, ConfigRecord,
+    EndTransactionRecord, FeatureLevelRecord, FenceBrokerRecord, PartitionChangeRecord,
+    PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RegisterControllerRecord,
+    RemoveAccessControlEntryRecord, RemoveTopicRecord, RemoveUserScramCredentialRecord,
+    TopicRecord, UnfenceBrokerRecord, UnregisterBrokerRecord, UserScramCredentialRecord,
+    ZkMigrationStateRecord,
 };
 use wire::metadata_frame;
 
@@ -232,8 +237,106 @@ fn contradictions_are_refused_by_name() {
         ReplayError::UnsupportedMetadataVersion(METADATA_VERSION + 1)
     );
     assert_eq!(refused(&[config(3, "x", "y", None)]), ReplayError::UnknownResource(3));
-    let quota = MetadataRecord::ClientQuota(Default::default());
-    assert_eq!(refused(&[quota]), ReplayError::Unsupported(14));
+    let migration = |state| ZkMigrationStateRecord { zk_migration_state: state };
+    assert_eq!(refused(&[migration(2).into()]), ReplayError::ZkMigration);
+    assert!(image.apply(&[migration(0).into(), migration(3).into()]).is_ok());
+    let (begin, end, abort) = transaction();
+    assert_eq!(refused(&[end]), ReplayError::TransactionOrder);
+    assert_eq!(refused(&[abort]), ReplayError::TransactionOrder);
+    assert_eq!(refused(&[begin.clone(), begin]), ReplayError::TransactionOrder);
+}
+
+fn transaction() -> (MetadataRecord, MetadataRecord, MetadataRecord) {
+    (
+        BeginTransactionRecord { name: None }.into(),
+        EndTransactionRecord {}.into(),
+        AbortTransactionRecord { reason: None }.into(),
+    )
+}
+
+#[test]
+fn an_aborted_transaction_leaves_nothing() {
+    let (begin, end, abort) = transaction();
+    let (before, _) = Image::default().apply(&[topic(1)]).unwrap();
+    let made = [begin.clone(), topic(2), partition(2, 0, 1)];
+    let (open, _) = before.apply(&made).unwrap();
+    assert!(open.is_within_transaction());
+    assert_eq!(open.apply([&abort]).unwrap().0, before);
+    let (ended, _) = open.apply([&end]).unwrap();
+    assert!(!ended.is_within_transaction());
+    assert_eq!(ended, before.apply(&[topic(2), partition(2, 0, 1)]).unwrap().0);
+    let given_up = crate::control::features::abandoned_transaction(&open);
+    assert_eq!(open.apply(&given_up).unwrap().0, before);
+    assert!(crate::control::features::abandoned_transaction(&ended).is_empty());
+}
+
+#[test]
+fn what_nothing_acts_on_is_kept() {
+    let entity = |name: &str| EntityData {
+        entity_type: "user".to_owned(),
+        entity_name: Some(name.to_owned()),
+    };
+    let quota = |name: &str, remove| ClientQuotaRecord {
+        entity: vec![entity(name)],
+        key: "producer_byte_rate".to_owned(),
+        value: 7.0,
+        remove,
+    };
+    let scram = |name: &str| UserScramCredentialRecord {
+        name: name.to_owned(),
+        mechanism: 1,
+        ..Default::default()
+    };
+    let acl = |n| AccessControlEntryRecord { id: id(n), ..Default::default() };
+    let records: [MetadataRecord; 8] = [
+        quota("a", false).into(),
+        quota("b", false).into(),
+        quota("a", true).into(),
+        scram("u").into(),
+        RemoveUserScramCredentialRecord { name: "v".to_owned(), mechanism: 1 }.into(),
+        acl(1).into(),
+        RegisterControllerRecord { controller_id: 1, ..Default::default() }.into(),
+        acl(2).into(),
+    ];
+    let (image, _) = Image::default().apply(&records).unwrap();
+    let kept = &image.kept;
+    assert_eq!((kept.quotas(), kept.credentials(), kept.access_control_entries()), (1, 1, 2));
+    let again = Image::default().apply(&image.to_records()).unwrap().0;
+    assert_eq!(again, image);
+    let remove: MetadataRecord = RemoveAccessControlEntryRecord { id: id(1) }.into();
+    assert_eq!(image.apply([&remove]).unwrap().0.kept.access_control_entries(), 1);
+}
+
+#[test]
+fn fencing_and_elr_records_of_kafka_are_followed() {
+    let fence = MetadataRecord::from(FenceBrokerRecord { id: 1, epoch: 7 });
+    let unfence = MetadataRecord::from(UnfenceBrokerRecord { id: 1, epoch: 7 });
+    let fenced = |image: &Image| image.brokers.get(BrokerId(1)).unwrap().fenced;
+    let (image, _) = Image::default().apply(&[broker(1), fence]).unwrap();
+    assert!(fenced(&image));
+    assert!(!fenced(&image.apply([&unfence]).unwrap().0));
+    let elr = |n| {
+        MetadataRecord::from(PartitionChangeRecord {
+            partition_id: 0,
+            topic_id: id(n),
+            leader: LEADER_UNCHANGED,
+            leader_recovery_state: -1,
+            eligible_leader_replicas: Some(vec![2]),
+            ..Default::default()
+        })
+    };
+    let made = [topic(1), partition(1, 0, 1), topic(2), partition(2, 0, 1), elr(1), elr(2)];
+    let (image, _) = Image::default().apply(&made).unwrap();
+    let eligible = |image: &Image, n| {
+        let topic = image.topics.by_id(TopicId(id(n))).unwrap();
+        topic.partition(PartitionIndex(0)).unwrap().eligible_leader_replicas.len()
+    };
+    let clear = |name: &str| MetadataRecord::from(ClearElrRecord { topic_name: name.to_owned() });
+    let (one, _) = image.apply([&clear("t-1")]).unwrap();
+    assert_eq!((eligible(&one, 1), eligible(&one, 2)), (0, 1));
+    let (none, delta) = image.apply([&clear("")]).unwrap();
+    assert_eq!((eligible(&none, 1), eligible(&none, 2)), (0, 0));
+    assert_eq!(delta.topics.len(), 2);
 }
 
 #[test]

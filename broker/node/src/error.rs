@@ -96,6 +96,13 @@ pub enum Error {
         /// In the metadata log.
         log: String,
     },
+    /// The metadata restricts who may do what, and this version lets everyone do everything.
+    #[error(
+        "the metadata log holds {0} access control entries (ACLs), and this version would not \
+         enforce them: everyone who reaches it could read and write everything. To go on without \
+         them, start Kafka again and remove them with kafka-acls.sh"
+    )]
+    AccessControl(usize),
     /// The controller refused.
     #[error(transparent)]
     Refused(#[from] metadata::control::Refusal),

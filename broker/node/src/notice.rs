@@ -75,6 +75,13 @@ pub enum Notice {
         /// The topic.
         topic: String,
     },
+    /// The metadata log holds what this version keeps and does not act on.
+    NotEnforced {
+        /// Quotas of clients.
+        quotas: usize,
+        /// SCRAM credentials and delegation tokens.
+        credentials: usize,
+    },
     /// The controller has stopped: nothing can be changed until the process starts again.
     ControllerStopped {
         /// Why.
@@ -138,6 +145,11 @@ impl std::fmt::Display for Notice {
             Self::CompactionMissing { topic } => {
                 write!(f, "topic {topic} asks for compaction, which is not there yet: all is kept")
             }
+            Self::NotEnforced { quotas, credentials } => write!(
+                f,
+                "{quotas} client quotas and {credentials} credentials of users are in the metadata \
+                 log: they are kept, nothing enforces or uses them"
+            ),
             Self::ControllerStopped { why } => write!(f, "the controller has stopped: {why}"),
             Self::NoOffsetsTopic { why } => {
                 write!(f, "__consumer_offsets cannot be made, there are no groups: {why}")

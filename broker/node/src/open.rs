@@ -62,6 +62,10 @@ impl Node {
         {
             notices.push(Notice::Recovered { partition, report });
         }
+        let (quotas, credentials) = (image.kept.quotas(), image.kept.credentials());
+        if quotas + credentials > 0 {
+            notices.push(Notice::NotEnforced { quotas, credentials });
+        }
         let sessions = SessionCache::new(config.fetch_session_slots, random.next());
         let groups = Groups::new(config.groups.clone(), Random::new(random.next()));
         let mut controller = Controller::new(log, random);
@@ -226,7 +230,14 @@ fn register(
         let directories = disks.cluster_id.clone();
         return Err(Error::TwoClusters { directories, log: log.to_owned() });
     }
+    if image.kept.access_control_entries() > 0 {
+        return Err(Error::AccessControl(image.kept.access_control_entries()));
+    }
     let settings = &config.settings;
+    controller.decide_alone(now_ms, settings, image, |ctx, _| Decision {
+        records: features::abandoned_transaction(ctx.image),
+        response: (),
+    })?;
     controller.decide_alone(now_ms, settings, image, |ctx, _| Decision {
         records: features::bootstrap(ctx.image, &disks.cluster_id),
         response: (),

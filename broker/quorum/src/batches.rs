@@ -32,6 +32,8 @@ pub enum LogEntry {
     LeaderChange {
         /// The leader.
         leader: BrokerId,
+        /// The voters by their ids, which is all there is of them in a quorum of `kraft.version` 0.
+        voters: Vec<BrokerId>,
     },
     /// The quorum's format.
     KRaftVersion(i16),
@@ -116,7 +118,8 @@ fn control_entry(kind: ControlType, offset: Offset, value: Bytes) -> Result<LogE
     Ok(match kind {
         ControlType::LeaderChange => {
             let message: LeaderChangeMessage = from_bytes(value, version)?;
-            LogEntry::LeaderChange { leader: BrokerId(message.leader_id) }
+            let voters = message.voters.iter().map(|voter| BrokerId(voter.voter_id)).collect();
+            LogEntry::LeaderChange { leader: BrokerId(message.leader_id), voters }
         }
         ControlType::KRaftVersion => {
             let record: KRaftVersionRecord = from_bytes(value, version)?;

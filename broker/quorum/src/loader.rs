@@ -1,12 +1,12 @@
 //! From the files on disk to a quorum that can start.
 
 use bytes::Bytes;
-use wire::ids::{LeaderEpoch, Offset};
+use wire::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
 use wire::records::Batch;
 
 use crate::batches::{LogEntry, entries};
-use crate::quorum::Restored;
-use crate::{Config, ElectionState, Error, Quorum, Snapshot, SnapshotId, Voters};
+use crate::quorum::{KRAFT_VERSION, Restored};
+use crate::{Config, ElectionState, Error, Quorum, Snapshot, SnapshotId, Voter, Voters};
 
 /// Reads what the node finds in the metadata directory, in this order: `quorum-state`, the
 /// snapshots, the log's batches from its start. The records that it hands back make the state.
@@ -17,6 +17,9 @@ pub struct Loader {
     /// Whole snapshots on disk, the oldest first.
     snapshots: Vec<SnapshotFile>,
     voters: Option<Voters>,
+    /// The voters' ids as the last leader named them: those of a static quorum (`kraft.version` 0,
+    /// `controller.quorum.voters`) stand nowhere else.
+    static_voters: Vec<BrokerId>,
     /// Where the next batch must begin; unknown before the first.
     next: Option<Offset>,
     last_epoch: LeaderEpoch,
@@ -43,6 +46,7 @@ impl Loader {
             state: ElectionState::default(),
             snapshots: Vec::new(),
             voters: None,
+            static_voters: Vec::new(),
             next: None,
             last_epoch: LeaderEpoch(0),
             last_ms: 0,
@@ -105,18 +109,24 @@ impl Loader {
             Some(snapshot) => snapshot.log_bytes = snapshot.log_bytes.saturating_add(bytes),
             None => self.bytes_since_snapshot = self.bytes_since_snapshot.saturating_add(bytes),
         }
+        let mut records = Vec::new();
         if last < contained {
-            return Ok(Vec::new());
+            // The snapshot says everything but the static voters.
+            if header.attributes.is_control() {
+                for entry in entries(batch)? {
+                    self.note_static_voters(entry);
+                }
+            }
+            return Ok(records);
         }
         self.last_ms = header.max_timestamp;
-        let mut records = Vec::new();
         for entry in entries(batch)? {
             match entry {
                 LogEntry::Data { offset, value } if offset >= contained => {
                     records.push((offset, value));
                 }
                 LogEntry::Voters(voters) => self.voters = Some(voters),
-                _ => {}
+                other => self.note_static_voters(other),
             }
         }
         Ok(records)
@@ -138,11 +148,15 @@ impl Loader {
             return Err(Error::LogBehindSnapshot { end: log_end, snapshot });
         }
         let fresh = self.snapshots.is_empty() && log_end == Offset(0);
+        let mut kraft_version = KRAFT_VERSION;
         let voters = match self.voters {
             Some(voters) => voters,
             // Formation: the first voter is whoever begins.
             None if fresh => Voters::new(vec![self.config.voter()]),
-            None => Voters::default(),
+            None => {
+                kraft_version = 0;
+                self.static_voters()
+            }
         };
         if !voters.contains(self.config.node, self.config.directory) {
             return Err(Error::NotAVoter {
@@ -157,6 +171,7 @@ impl Loader {
         let last_epoch = self.last_epoch.max(self.state.epoch);
         let restored = Restored {
             fresh,
+            kraft_version,
             voters,
             last_epoch,
             log_end,
@@ -165,6 +180,26 @@ impl Loader {
             bytes_since_snapshot: self.bytes_since_snapshot,
         };
         Ok(Quorum::new(self.config, restored))
+    }
+
+    fn note_static_voters(&mut self, entry: LogEntry) {
+        if let LogEntry::LeaderChange { voters, .. } = entry {
+            self.static_voters = voters;
+        }
+    }
+
+    /// The voters of a quorum that Kafka formed with `controller.quorum.voters`. They have no
+    /// directories: this node's own id stands for its disk.
+    fn static_voters(&self) -> Voters {
+        let named = match self.static_voters.is_empty() {
+            true => &self.state.static_voters,
+            false => &self.static_voters,
+        };
+        let voter = |id: &BrokerId| match *id == self.config.node {
+            true => self.config.voter(),
+            false => Voter { id: *id, directory: Uuid::ZERO, endpoints: Vec::new() },
+        };
+        Voters::new(named.iter().map(voter).collect())
     }
 
     fn newest_end(&self) -> Offset {

@@ -17,7 +17,7 @@ const UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// More than a record's own head ever takes in a batch.
 const RECORD_HEAD_BYTES_MAX: usize = 32;
 /// The `kraft.version` with which we form quorums.
-const KRAFT_VERSION: i16 = 1;
+pub(crate) const KRAFT_VERSION: i16 = 1;
 
 /// Who this node is, and the limits it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,7 @@ pub enum Role {
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) fresh: bool,
+    pub(crate) kraft_version: i16,
     pub(crate) voters: Voters,
     pub(crate) last_epoch: LeaderEpoch,
     pub(crate) log_end: Offset,
@@ -105,6 +106,9 @@ enum Work {
 #[derive(Debug)]
 pub struct Quorum {
     config: Config,
+    /// 0 for a quorum that Kafka formed with `controller.quorum.voters`: it stays one, so that
+    /// Kafka can take the directory back.
+    kraft_version: i16,
     voters: Voters,
     role: Role,
     fresh: bool,
@@ -126,6 +130,7 @@ impl Quorum {
     pub(crate) fn new(config: Config, restored: Restored) -> Self {
         Self {
             config,
+            kraft_version: restored.kraft_version,
             voters: restored.voters,
             role: Role::Unattached,
             fresh: restored.fresh,
@@ -230,7 +235,11 @@ impl Quorum {
         self.role = Role::Candidate;
         let node = self.config.node;
         let voted = Some((node, self.config.directory));
-        let state = ElectionState { epoch: self.epoch, leader: Some(node), voted };
+        let static_voters = match self.kraft_version {
+            0 => self.voters.iter().map(|voter| voter.id).collect(),
+            _ => Vec::new(),
+        };
+        let state = ElectionState { epoch: self.epoch, leader: Some(node), voted, static_voters };
         effects.push(Effect::PersistState { file: state.to_bytes() });
     }
 

@@ -1,4 +1,5 @@
-//! `quorum-state`: who leads, and for whom this node voted. Kafka's JSON, data version 1.
+//! `quorum-state`: who leads, and for whom this node voted. Kafka's JSON: data version 1, and 0 in
+//! quorums of `kraft.version` 0, whose voters are named here.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,11 +7,11 @@ use wire::ids::{BrokerId, LeaderEpoch, Uuid};
 
 use crate::Error;
 
-/// The format that we write.
+/// The newest format.
 const DATA_VERSION: i64 = 1;
 
 /// What a voter must remember across a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ElectionState {
     /// The latest epoch that this node has seen.
     pub epoch: LeaderEpoch,
@@ -18,18 +19,33 @@ pub struct ElectionState {
     pub leader: Option<BrokerId>,
     /// For whom this node voted in the epoch, and that voter's directory.
     pub voted: Option<(BrokerId, Uuid)>,
+    /// The voters of a quorum of `kraft.version` 0; empty in any other.
+    pub static_voters: Vec<BrokerId>,
 }
 
 impl Default for ElectionState {
     fn default() -> Self {
-        Self { epoch: LeaderEpoch(0), leader: None, voted: None }
+        Self { epoch: LeaderEpoch(0), leader: None, voted: None, static_voters: Vec::new() }
     }
 }
 
 impl ElectionState {
     /// The content of the file.
-    pub fn to_bytes(self) -> Bytes {
+    pub fn to_bytes(&self) -> Bytes {
         let (voted_id, voted_directory) = self.voted.unwrap_or((BrokerId(-1), Uuid::ZERO));
+        if !self.static_voters.is_empty() {
+            let voter = |id: &BrokerId| json!({ "voterId": id.0 });
+            let json = json!({
+                "clusterId": "",
+                "leaderId": self.leader.map_or(-1, |id| id.0),
+                "leaderEpoch": self.epoch.0,
+                "votedId": voted_id.0,
+                "appliedOffset": 0,
+                "currentVoters": self.static_voters.iter().map(voter).collect::<Vec<_>>(),
+                "data_version": 0,
+            });
+            return Bytes::from(json.to_string());
+        }
         let json = json!({
             "leaderId": self.leader.map_or(-1, |id| id.0),
             "leaderEpoch": self.epoch.0,
@@ -56,11 +72,18 @@ impl ElectionState {
             Some(text) => text.parse().map_err(|_| Error::StateDirectory)?,
             None => Uuid::ZERO,
         };
+        let voters = json.get("currentVoters").and_then(Value::as_array);
+        let voter = |json: &Value| {
+            let id = json.get("voterId").and_then(Value::as_i64);
+            id.and_then(|id| i32::try_from(id).ok()).map(BrokerId)
+        };
+        let static_voters = voters.into_iter().flatten().filter_map(voter).collect();
         let known = |key: &str| id(key).filter(|id| *id >= 0).map(BrokerId);
         Ok(Self {
             epoch: LeaderEpoch(id("leaderEpoch").unwrap_or(0).max(0)),
             leader: known("leaderId"),
             voted: known("votedId").map(|id| (id, directory)),
+            static_voters,
         })
     }
 }
@@ -75,6 +98,7 @@ mod tests {
             epoch: LeaderEpoch(7),
             leader: Some(BrokerId(1)),
             voted: Some((BrokerId(1), Uuid([9; 16]))),
+            static_voters: Vec::new(),
         };
         assert_eq!(ElectionState::parse(&state.to_bytes()).unwrap(), state);
         let fresh = ElectionState::default();
@@ -86,6 +110,8 @@ mod tests {
             (parsed.epoch, parsed.leader, parsed.voted),
             (LeaderEpoch(2), Some(BrokerId(3)), None)
         );
+        assert_eq!(parsed.static_voters, [BrokerId(3)]);
+        assert_eq!(ElectionState::parse(&parsed.to_bytes()).unwrap(), parsed);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use wire::messages::partition_change_record::PartitionChangeRecord;
 
 use super::{Decision, Refusal};
 use crate::features::SUPPORTED;
-use crate::image::{Broker, Endpoint, Image, LEADER_UNCHANGED, NO_LEADER, SupportedFeature};
+use crate::image::{
+    Broker, Endpoint, Image, LEADER_UNCHANGED, NO_LEADER, Partition, SupportedFeature,
+};
 use wire::messages::metadata_records::MetadataRecord;
 
 /// What the record of a registration change says for "unfence".
@@ -99,19 +101,47 @@ pub fn unfence_broker(image: &Image, id: BrokerId, epoch: i64) -> Decision<Resul
         })];
     for topic in image.topics.iter() {
         for (index, partition) in topic.partitions.iter() {
-            let orphan = partition.leader == NO_LEADER && partition.isr.contains(&id);
-            if partition.leader != id && !orphan {
-                continue;
-            }
+            let Some(change) = leading(partition, id) else { continue };
             records.push(MetadataRecord::PartitionChange(PartitionChangeRecord {
                 partition_id: index.0,
                 topic_id: topic.id.0,
                 leader: id.0,
-                ..unchanged()
+                ..change
             }));
         }
     }
     Decision { records, response: Ok(()) }
+}
+
+/// What makes `id` the leader, besides its id; `None` when it may not lead.
+fn leading(partition: &Partition, id: BrokerId) -> Option<PartitionChangeRecord> {
+    if partition.leader != NO_LEADER {
+        return (partition.leader == id).then(unchanged);
+    }
+    if partition.isr.contains(&id) {
+        return Some(unchanged());
+    }
+    if !partition.isr.is_empty() {
+        return None;
+    }
+    // Kafka's controllers move the last replica out of the in-sync set when its broker stops.
+    let (eligible, last) = (&partition.eligible_leader_replicas, &partition.last_known_leader);
+    if eligible.contains(&id) {
+        let others = eligible.iter().filter(|other| **other != id).map(|other| other.0);
+        return Some(PartitionChangeRecord {
+            isr: Some(vec![id.0]),
+            eligible_leader_replicas: Some(others.collect()),
+            last_known_elr: Some(Vec::new()),
+            ..unchanged()
+        });
+    }
+    // With nobody eligible, whoever led last leads again.
+    let again = eligible.is_empty() && **last == [id];
+    again.then(|| PartitionChangeRecord {
+        isr: Some(vec![id.0]),
+        last_known_elr: Some(Vec::new()),
+        ..unchanged()
+    })
 }
 
 /// A change record that changes nothing yet.

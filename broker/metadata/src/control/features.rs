@@ -1,5 +1,6 @@
 //! The first records of a cluster.
 
+use wire::messages::abort_transaction_record::AbortTransactionRecord;
 use wire::messages::config_record::ConfigRecord;
 use wire::messages::feature_level_record::FeatureLevelRecord;
 
@@ -28,4 +29,13 @@ pub fn bootstrap(image: &Image, cluster_id: &str) -> Vec<MetadataRecord> {
         }));
     }
     records
+}
+
+/// Gives up the metadata transaction that the last leader left open, if it did.
+pub fn abandoned_transaction(image: &Image) -> Vec<MetadataRecord> {
+    if !image.is_within_transaction() {
+        return Vec::new();
+    }
+    let reason = Some("failover".to_owned());
+    vec![MetadataRecord::AbortTransaction(AbortTransactionRecord { reason })]
 }

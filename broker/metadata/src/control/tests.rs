@@ -11,6 +11,7 @@ use wire::messages::incremental_alter_configs_request::{
 };
 
 use wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use wire::messages::partition_change_record::PartitionChangeRecord;
 
 use super::brokers::{Registration, register_broker, unfence_broker};
 use super::configs::incremental_alter_configs;
@@ -341,6 +342,42 @@ fn topics_are_deleted_by_name_and_by_id() {
         assert_eq!(decision.response.responses[0].error_code, expected.code());
         assert!(decision.records.is_empty());
     }
+}
+
+#[test]
+fn a_last_replica_that_kafka_moved_aside_leads_again() {
+    let mut h = Harness::with_brokers(&[1]);
+    h.create_one(topic("t", 4, 1));
+    let id = h.image.topics.id_of("t").unwrap();
+    let moved = |index, isr: &[i32], eligible: &[i32], last: &[i32]| {
+        MetadataRecord::PartitionChange(PartitionChangeRecord {
+            partition_id: index,
+            topic_id: id.0,
+            leader: -1,
+            leader_recovery_state: -1,
+            isr: Some(isr.to_vec()),
+            eligible_leader_replicas: Some(eligible.to_vec()),
+            last_known_elr: Some(last.to_vec()),
+            ..Default::default()
+        })
+    };
+    h.apply(&[
+        moved(0, &[1], &[], &[]),
+        moved(1, &[], &[1, 2], &[1]),
+        moved(2, &[], &[], &[1]),
+        moved(3, &[2], &[1], &[1]),
+    ]);
+    h.register(1);
+    assert_eq!(h.unfence(1), 4, "itself and three partitions");
+    let after = h.image.topics.by_id(id).unwrap().clone();
+    let of = |index| {
+        let p = after.partition(PartitionIndex(index)).unwrap();
+        (p.leader.0, p.isr.clone(), p.eligible_leader_replicas.clone(), p.last_known_leader.len())
+    };
+    assert_eq!(of(0), (1, vec![BrokerId(1)], vec![], 0));
+    assert_eq!(of(1), (1, vec![BrokerId(1)], vec![BrokerId(2)], 0));
+    assert_eq!(of(2), (1, vec![BrokerId(1)], vec![], 0));
+    assert_eq!(of(3).0, -1, "another one is in sync");
 }
 
 #[test]

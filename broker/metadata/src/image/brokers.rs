@@ -163,6 +163,10 @@ impl Brokers {
         self.by_id.remove(&id)
     }
 
+    pub(crate) fn fence(&mut self, id: BrokerId, fenced: bool) -> Option<()> {
+        self.by_id.update(&id, |broker| Arc::make_mut(broker).fenced = fenced)
+    }
+
     pub(crate) fn change(&mut self, record: &BrokerRegistrationChangeRecord) -> Option<()> {
         self.by_id.update(&BrokerId(record.broker_id), |broker| {
             let broker = Arc::make_mut(broker);

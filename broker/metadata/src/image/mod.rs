@@ -5,15 +5,18 @@
 
 mod brokers;
 mod configs;
+mod kept;
 mod partition;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use wire::ids::BrokerId;
 
 pub use brokers::{Broker, Brokers, Endpoint, SupportedFeature};
 pub use configs::{Configs, Resource, ResourceKind};
+pub use kept::Kept;
 pub use partition::{LEADER_UNCHANGED, NO_LEADER, Partition};
 pub use topics::{Topic, Topics};
 
@@ -52,6 +55,11 @@ pub struct Image {
     pub features: Features,
     /// Producer ids handed out.
     pub producer_ids: ProducerIds,
+    /// What nothing here acts on.
+    pub kept: Kept,
+    /// While the log is within a metadata transaction, which Kafka's controllers write and ours do
+    /// not: the image before it, which counts when the transaction is given up.
+    pub(crate) before_transaction: Option<Arc<Image>>,
 }
 
 impl Features {
@@ -83,6 +91,11 @@ impl Image {
     /// The cluster's id; `None` before the log is bootstrapped.
     pub fn cluster_id(&self) -> Option<&str> {
         self.configs.value(&Resource::all_brokers(), CLUSTER_ID_KEY)
+    }
+
+    /// Whether the log ends within a metadata transaction that nobody can end any more.
+    pub fn is_within_transaction(&self) -> bool {
+        self.before_transaction.is_some()
     }
 
     /// Whether anything has been written yet.

@@ -144,6 +144,27 @@ impl Topics {
         Some(())
     }
 
+    /// Empties the eligible leader replicas of a topic, or of all; says of which partitions.
+    pub(crate) fn clear_elr(&mut self, name: Option<&str>) -> Vec<(TopicId, PartitionIndex)> {
+        let wanted = |topic: &&Arc<Topic>| name.is_none_or(|name| *topic.name == *name);
+        let has = |partition: &Partition| {
+            !partition.eligible_leader_replicas.is_empty()
+                || !partition.last_known_leader.is_empty()
+        };
+        let mut found = Vec::new();
+        for topic in self.iter().filter(wanted) {
+            let with = topic.partitions.iter().filter(|(_, partition)| has(partition));
+            found.extend(with.map(|(index, _)| (topic.id, *index)));
+        }
+        for (id, index) in &found {
+            self.change_partition(*id, *index, |partition| {
+                partition.eligible_leader_replicas.clear();
+                partition.last_known_leader.clear();
+            });
+        }
+        found
+    }
+
     /// Changes one partition. `None` when there is no such topic or partition.
     pub(crate) fn change_partition(
         &mut self,

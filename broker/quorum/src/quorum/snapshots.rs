@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use wire::ids::{LeaderEpoch, Offset};
 
-use super::{KRAFT_VERSION, Quorum, Role, Stop, Work};
+use super::{Quorum, Role, Stop, Work};
 use crate::loader::SnapshotFile;
 use crate::{Effect, Error, Snapshot, SnapshotId};
 
@@ -65,9 +65,9 @@ impl Quorum {
         records: Vec<Bytes>,
         now_ms: i64,
     ) -> Result<Bytes, Error> {
-        let voters = Some(self.voters.clone());
-        let snapshot =
-            Snapshot { id, last_contained_ms, kraft_version: KRAFT_VERSION, voters, records };
+        let kraft_version = self.kraft_version;
+        let voters = Some(self.voters.clone()).filter(|_| kraft_version > 0);
+        let snapshot = Snapshot { id, last_contained_ms, kraft_version, voters, records };
         snapshot.to_bytes(now_ms)
     }
 

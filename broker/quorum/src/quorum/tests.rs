@@ -356,3 +356,49 @@ proptest! {
         }
     }
 }
+
+/// What Kafka leaves behind that was formed with `controller.quorum.voters`: leader changes and
+/// records, and no voters record anywhere.
+fn static_log(ids: &[i32]) -> Disk {
+    let voter = |id: &i32| Voter { id: BrokerId(*id), directory: DIRECTORY, endpoints: Vec::new() };
+    let voters = Voters::new(ids.iter().map(voter).collect());
+    let epoch = LeaderEpoch(4);
+    let change = leader_change_batch(Offset(0), epoch, 0, BrokerId(1), &voters).unwrap();
+    let data = data_batch(Offset(1), epoch, 0, &[Bytes::from_static(b"one")]).unwrap();
+    let log: Vec<Batch> = [change, data].iter().map(|b| Batch::parse(b).unwrap()).collect();
+    Disk { durable: log.len(), log, ..Disk::default() }
+}
+
+#[test]
+fn a_static_one_node_log_of_kafka_is_led() {
+    let mut node = Node::open(static_log(&[1]), 0);
+    node.run();
+    assert_eq!(node.quorum.role(), Role::Leader);
+    assert_eq!(node.quorum.epoch(), LeaderEpoch(5));
+    let state = ElectionState::parse(node.disk.state.as_ref().unwrap()).unwrap();
+    assert_eq!(state.static_voters, [BrokerId(1)]);
+    for n in 0..200 {
+        node.propose(n, vec![record(n as usize)]);
+        node.run();
+    }
+    let (id, file) = node.disk.snapshots.last().cloned().unwrap();
+    let snapshot = Snapshot::parse(id, file).unwrap();
+    assert_eq!((snapshot.kraft_version, snapshot.voters), (0, None));
+    // The leader change is gone from the log by now; quorum-state says who votes.
+    let mut again = Node::open(node.disk.clone(), 0);
+    again.run();
+    assert_eq!(again.quorum.epoch(), LeaderEpoch(6));
+}
+
+#[test]
+fn a_static_quorum_of_others_is_refused() {
+    let load = |voters: &[i32]| {
+        let mut loader = Loader::new(config());
+        for batch in &static_log(voters).log {
+            loader.batch(batch).unwrap();
+        }
+        loader.finish(Offset(0), Offset(2)).unwrap_err()
+    };
+    assert!(matches!(load(&[1, 2, 3]), Error::SeveralVoters(3)));
+    assert!(matches!(load(&[2]), Error::NotAVoter { .. }));
+}

@@ -27,11 +27,16 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Answer<ApiVers
         return Answer::Now(failed(ErrorCode::RebootstrapRequired));
     }
     let image = call.broker.node.image();
-    let levels = image.features.iter().map(|(name, level)| FinalizedFeatureKey {
-        name: name.to_owned(),
-        max_version_level: level,
-        min_version_level: level,
-    });
+    // A cluster that comes from Kafka may stand at levels that are not served here.
+    let level = |(name, level): (&str, i16)| {
+        let level = level.min(SUPPORTED.iter().find(|known| known.name == name)?.max);
+        (level > 0).then(|| FinalizedFeatureKey {
+            name: name.to_owned(),
+            max_version_level: level,
+            min_version_level: level,
+        })
+    };
+    let levels = image.features.iter().filter_map(level);
     Answer::Now(ApiVersionsResponse {
         api_keys: served(),
         supported_features: features(call.version),

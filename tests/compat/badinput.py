@@ -4,6 +4,8 @@ others unharmed."""
 import gzip
 import random
 import struct
+import time
+import zlib
 
 from . import suite
 from .wire import Raw, batch, string
@@ -168,6 +170,29 @@ def bad_batches(context):
     assert not wrong, f"(found, expected): {wrong}"
     unharmed(context)
     return " ".join(f"{name}={code}" for name, code in found.items())
+
+
+def old_message(magic, value=b"old"):
+    """A message set of one message, in the format of Kafka before 0.11."""
+    stamp = struct.pack(">q", int(time.time() * 1000)) if magic else b""
+    checked = struct.pack(">bb", magic, 0) + stamp + struct.pack(">ii", -1, len(value)) + value
+    message = struct.pack(">I", zlib.crc32(checked)) + checked
+    return struct.pack(">qi", 0, len(message)) + message
+
+
+@suite.scenario
+def old_formats(context):
+    """Messages of magic 0 and 1 are refused, and nothing of them is stored."""
+    topic = context.topic("old")
+    with Raw(context.broker.port) as raw:
+        for version in (3, 8):
+            for magic in (0, 1):
+                for data in (old_message(magic), old_message(magic, b"x" * 200),
+                             old_message(magic) * 3):
+                    found = raw.produce(topic, data, version=version)
+                    assert found is not None and found[0] == INVALID_RECORD, (magic, found)
+    assert context.watermarks(topic) == (0, 0)
+    unharmed(context)
 
 
 @suite.scenario

@@ -242,7 +242,14 @@ impl MetadataLog {
                 }
             }
             Effect::Fatal { why } => progress.fatal = Some(why),
-            Effect::Elected { .. } => {}
+            Effect::Elected { .. } | Effect::Deposed { .. } => {}
+            // A quorum of one asks nobody, is asked by nobody, and has nobody to differ from.
+            Effect::Truncate { .. }
+            | Effect::Send { .. }
+            | Effect::Respond { .. }
+            | Effect::WriteSnapshotPart { .. }
+            | Effect::ReadSnapshotPart { .. }
+            | Effect::InstallSnapshot { .. } => {}
         }
         Ok(None)
     }

@@ -35,10 +35,20 @@ pub enum LogEntry {
         /// The voters by their ids, which is all there is of them in a quorum of `kraft.version` 0.
         voters: Vec<BrokerId>,
     },
-    /// The quorum's format.
-    KRaftVersion(i16),
+    /// The quorum's format from here on.
+    KRaftVersion {
+        /// Its offset.
+        offset: Offset,
+        /// The format.
+        version: i16,
+    },
     /// The voters from here on.
-    Voters(Voters),
+    Voters {
+        /// Its offset.
+        offset: Offset,
+        /// The voters.
+        voters: Voters,
+    },
     /// A snapshot begins; the time of the last record that it stands for.
     SnapshotHeader(i64),
     /// A snapshot is whole.
@@ -66,18 +76,35 @@ pub(crate) fn leader_change_batch(
     now_ms: i64,
     leader: BrokerId,
     voters: &Voters,
+    granting: &[BrokerId],
 ) -> Result<Bytes, Error> {
     let voter = |v: &crate::Voter| LeaderVoter { voter_id: v.id.0, voter_directory_id: Uuid::ZERO };
-    let all: Vec<LeaderVoter> = voters.iter().map(voter).collect();
+    let granted = |v: &&crate::Voter| granting.contains(&v.id);
     let message = LeaderChangeMessage {
         version: LEADER_CHANGE_VERSION,
         leader_id: leader.0,
-        // With one voter, who grants the vote is who stands for election.
-        granting_voters: all.iter().filter(|v| v.voter_id == leader.0).cloned().collect(),
-        voters: all,
+        granting_voters: voters.iter().filter(granted).map(voter).collect(),
+        voters: voters.iter().map(voter).collect(),
     };
     let value = to_bytes(&message, LEADER_CHANGE_VERSION)?;
     let records = [(ControlType::LeaderChange, value)];
+    Ok(control_batch(options(base_offset, epoch), now_ms, &records)?)
+}
+
+/// The batch that changes the voters, and the format before them if that changes too.
+pub(crate) fn voters_batch(
+    base_offset: Offset,
+    epoch: LeaderEpoch,
+    now_ms: i64,
+    kraft_version: Option<i16>,
+    voters: &Voters,
+) -> Result<Bytes, Error> {
+    let mut records = Vec::new();
+    if let Some(kraft_version) = kraft_version {
+        let record = KRaftVersionRecord { version: 0, kraft_version };
+        records.push((ControlType::KRaftVersion, to_bytes(&record, 0)?));
+    }
+    records.push((ControlType::KRaftVoters, to_bytes(&voters.to_record(), 0)?));
     Ok(control_batch(options(base_offset, epoch), now_ms, &records)?)
 }
 
@@ -126,11 +153,11 @@ fn control_entry(kind: ControlType, offset: Offset, value: Bytes) -> Result<LogE
             if !(0..=KRAFT_VERSION_MAX).contains(&record.kraft_version) {
                 return Err(Error::KRaftVersion(record.kraft_version));
             }
-            LogEntry::KRaftVersion(record.kraft_version)
+            LogEntry::KRaftVersion { offset, version: record.kraft_version }
         }
         ControlType::KRaftVoters => {
             let record: VotersRecord = from_bytes(value, version)?;
-            LogEntry::Voters(Voters::from_record(&record))
+            LogEntry::Voters { offset, voters: Voters::from_record(&record) }
         }
         ControlType::SnapshotHeader => {
             let header: wire::messages::snapshot_header_record::SnapshotHeaderRecord =

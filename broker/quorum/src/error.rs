@@ -50,8 +50,8 @@ pub enum Error {
         /// The voters.
         voters: String,
     },
-    /// More voters than this version can elect among.
-    #[error("the quorum has {0} voters; this version runs quorums of one voter")]
+    /// More voters than a node that is to be a quorum of its own can elect among.
+    #[error("the quorum has {0} voters; this node is configured to be a quorum of its own")]
     SeveralVoters(usize),
     /// The log ends before its snapshot and has records: part of it is lost.
     #[error("the metadata log ends at {end}, before its snapshot at {snapshot}")]

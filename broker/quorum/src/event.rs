@@ -1,9 +1,9 @@
 //! What goes into the quorum and what comes out of it.
 
 use bytes::Bytes;
-use wire::ids::{LeaderEpoch, Offset};
+use wire::ids::{BrokerId, LeaderEpoch, Offset};
 
-use crate::SnapshotId;
+use crate::{Endpoint, Request, Response, SnapshotId};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +36,68 @@ pub enum Event {
         /// As in the effect.
         id: SnapshotId,
     },
-    /// Time has passed; worth sending every second or so.
+    /// Another node, or an operator, asks. Exactly one `Respond` follows, now or later, unless
+    /// the quorum stops; it may be dropped when it comes after the one who asked has gone.
+    Request {
+        /// The caller's name for the question.
+        token: u64,
+        /// The cluster that the other believes to be talking to.
+        cluster_id: Option<String>,
+        /// The question.
+        request: Request,
+    },
+    /// The answer to a `Send`.
+    Response {
+        /// As in the effect.
+        id: u64,
+        /// The answer.
+        response: Response,
+    },
+    /// A `Send` will have no answer.
+    RequestFailed {
+        /// As in the effect.
+        id: u64,
+        /// Whether the other end refused the connection: its process is gone.
+        refused: bool,
+    },
+    /// All pieces of a snapshot are written; this is the file (after `ReadSnapshotPart`).
+    SnapshotPartRead {
+        /// As in the effect.
+        id: SnapshotId,
+        /// The whole content.
+        file: Bytes,
+    },
+    /// An `InstallSnapshot` is done.
+    SnapshotInstalled {
+        /// As in the effect.
+        id: SnapshotId,
+    },
+    /// The process is about to stop: a leader hands over.
+    Resign,
+    /// Time has passed. All timers run by it: send it a few times per `retry_backoff_ms` in a
+    /// quorum of several, every second or so to a quorum of one.
     Tick,
     /// The disk refused a write or a flush. The quorum stops: what is on disk is unknown.
     DiskFailed,
 }
 
+/// Whom a request goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A node, and where it is reached if that is known.
+    Node {
+        /// The node.
+        id: BrokerId,
+        /// Its controller listeners.
+        endpoints: Vec<Endpoint>,
+    },
+    /// Any of `controller.quorum.bootstrap.servers`.
+    Bootstrap,
+}
+
 /// Something to do. Effects are carried out in order; one that has a completion event is followed
-/// by it sooner or later, and effects that come later do not wait for it unless said.
+/// by it sooner or later, and effects that come later do not wait for it unless said. What must
+/// be durable before a message leaves is so by the time the message is among the effects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Replace `quorum-state` by this content, durably (write aside, fsync, rename, fsync the
@@ -68,9 +122,38 @@ pub enum Effect {
         /// The end of what was appended.
         upto: Offset,
     },
-    /// This node leads; its proposals are accepted from now on.
+    /// Cut the log: it ends at `end` now. No completion; the cut is durable with the next flush.
+    Truncate {
+        /// The new end.
+        end: Offset,
+    },
+    /// Ask another node. Sooner or later `Response` or `RequestFailed`.
+    Send {
+        /// The quorum's name for the question.
+        id: u64,
+        /// Whom.
+        to: Destination,
+        /// The question.
+        request: Request,
+    },
+    /// Answer a `Request`, after filling in the payload, if it asks for one.
+    Respond {
+        /// As in the event.
+        token: u64,
+        /// The answer.
+        response: Response,
+    },
+    /// This node leads; its proposals are accepted from now on. The state to decide on is whole
+    /// once `Committed` has passed `start`.
     Elected {
         /// In this epoch.
+        epoch: LeaderEpoch,
+        /// The offset of the epoch's first record.
+        start: Offset,
+    },
+    /// This node leads no more. The fate of accepted proposals that are not committed is open.
+    Deposed {
+        /// The epoch that it led.
         epoch: LeaderEpoch,
     },
     /// A proposal has its place in the log; it is not committed yet.
@@ -107,6 +190,32 @@ pub enum Effect {
         name: String,
         /// The whole content.
         file: Bytes,
+    },
+    /// Write a piece of another node's snapshot into a file aside, at `position`; at 0 begin the
+    /// file anew. No completion.
+    WriteSnapshotPart {
+        /// Of which snapshot.
+        id: SnapshotId,
+        /// Where.
+        position: u64,
+        /// The piece.
+        bytes: Bytes,
+    },
+    /// All pieces are there: give the whole file, unread beyond its bytes: `SnapshotPartRead`.
+    ReadSnapshotPart {
+        /// Which.
+        id: SnapshotId,
+    },
+    /// The file aside is whole: make it durable under its name; then empty the log, which goes on
+    /// at `id.end_offset`; then replace the state by these records; then `SnapshotInstalled`. A
+    /// crash in between leaves a log that ends before the snapshot, or a whole one.
+    InstallSnapshot {
+        /// Which.
+        id: SnapshotId,
+        /// The name of the file.
+        name: String,
+        /// The records of the state.
+        records: Vec<Bytes>,
     },
     /// The log may drop what lies below `start`: a snapshot stands for it.
     TrimLog {

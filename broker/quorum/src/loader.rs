@@ -5,18 +5,24 @@ use wire::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
 use wire::records::Batch;
 
 use crate::batches::{LogEntry, entries};
-use crate::quorum::{KRAFT_VERSION, Restored};
-use crate::{Config, ElectionState, Error, Quorum, Snapshot, SnapshotId, Voter, Voters};
+use crate::epochs::Epochs;
+use crate::log_view::LogView;
+use crate::quorum::Restored;
+use crate::voter_history::VoterHistory;
+use crate::{Bootstrap, Config, ElectionState, Error, Quorum, Snapshot, SnapshotId, Voter, Voters};
 
 /// Reads what the node finds in the metadata directory, in this order: `quorum-state`, the
-/// snapshots, the log's batches from its start. The records that it hands back make the state.
+/// snapshots, the log's batches from its start. The records that it hands back make the state:
+/// those of the snapshot are committed; those of the log are once `Committed` has passed them,
+/// which in a quorum of several may never be.
 #[derive(Debug)]
 pub struct Loader {
     config: Config,
     state: ElectionState,
     /// Whole snapshots on disk, the oldest first.
     snapshots: Vec<SnapshotFile>,
-    voters: Option<Voters>,
+    epochs: Epochs,
+    voters: VoterHistory,
     /// The voters' ids as the last leader named them: those of a static quorum (`kraft.version` 0,
     /// `controller.quorum.voters`) stand nowhere else.
     static_voters: Vec<BrokerId>,
@@ -41,11 +47,16 @@ pub(crate) struct SnapshotFile {
 impl Loader {
     /// For this node.
     pub fn new(config: Config) -> Self {
+        let voters = match &config.bootstrap {
+            Bootstrap::Static(voters) => voters.clone(),
+            _ => Voters::default(),
+        };
         Self {
+            epochs: Epochs::default(),
+            voters: VoterHistory::new(0, voters),
             config,
             state: ElectionState::default(),
             snapshots: Vec::new(),
-            voters: None,
             static_voters: Vec::new(),
             next: None,
             last_epoch: LeaderEpoch(0),
@@ -81,7 +92,9 @@ impl Loader {
         self.snapshots.sort_by_key(|snapshot| snapshot.id);
         self.last_epoch = self.last_epoch.max(id.epoch);
         self.last_ms = last_contained_ms;
-        self.voters = snapshot.voters;
+        if let Some(voters) = snapshot.voters {
+            self.voters = VoterHistory::new(snapshot.kraft_version, voters);
+        }
         Ok(snapshot.records)
     }
 
@@ -103,6 +116,7 @@ impl Loader {
             return Err(Error::EpochBackwards { offset: found, epoch });
         }
         self.last_epoch = self.last_epoch.max(epoch);
+        self.epochs.note(epoch, found);
         let bytes = u64::try_from(header.size_in_bytes()).unwrap_or(u64::MAX);
         let last = Offset(header.last_offset());
         match self.snapshots.iter_mut().find(|snapshot| snapshot.id.end_offset > last) {
@@ -113,9 +127,7 @@ impl Loader {
         if last < contained {
             // The snapshot says everything but the static voters.
             if header.attributes.is_control() {
-                for entry in entries(batch)? {
-                    self.note_static_voters(entry);
-                }
+                entries(batch)?.into_iter().for_each(|entry| self.note_static_voters(entry));
             }
             return Ok(records);
         }
@@ -125,7 +137,10 @@ impl Loader {
                 LogEntry::Data { offset, value } if offset >= contained => {
                     records.push((offset, value));
                 }
-                LogEntry::Voters(voters) => self.voters = Some(voters),
+                LogEntry::Voters { offset, voters } => self.voters.set_voters(offset, voters),
+                LogEntry::KRaftVersion { offset, version } => {
+                    self.voters.set_kraft_version(offset, version);
+                }
                 other => self.note_static_voters(other),
             }
         }
@@ -136,7 +151,7 @@ impl Loader {
     ///
     /// # Errors
     /// The files contradict each other, or are another node's.
-    pub fn finish(self, log_start: Offset, log_end: Offset) -> Result<Quorum, Error> {
+    pub fn finish(mut self, log_start: Offset, log_end: Offset) -> Result<Quorum, Error> {
         if let Some(found) = self.next.filter(|next| *next != log_end) {
             return Err(Error::Gap { expected: log_end, found });
         }
@@ -148,16 +163,43 @@ impl Loader {
             return Err(Error::LogBehindSnapshot { end: log_end, snapshot });
         }
         let fresh = self.snapshots.is_empty() && log_end == Offset(0);
-        let mut kraft_version = KRAFT_VERSION;
-        let voters = match self.voters {
-            Some(voters) => voters,
-            // Formation: the first voter is whoever begins.
-            None if fresh => Voters::new(vec![self.config.voter()]),
-            None => {
-                kraft_version = 0;
-                self.static_voters()
+        if fresh {
+            self.voters = match &self.config.bootstrap {
+                Bootstrap::Alone => VoterHistory::new(1, Voters::new(vec![self.config.voter()])),
+                Bootstrap::Voters(voters) => VoterHistory::new(1, voters.clone()),
+                Bootstrap::Static(_) | Bootstrap::Join => self.voters,
+            };
+        }
+        if self.config.bootstrap == Bootstrap::Alone {
+            if self.voters.latest().is_empty() {
+                self.voters = VoterHistory::new(0, self.static_voters());
             }
+            self.require_alone()?;
+        }
+        let mut log = LogView::new(log_start, log_end, snapshot, self.epochs, self.voters);
+        // A crash may have come between the removal of a snapshot and of the log before the next.
+        if let Some(oldest) = self.snapshots.first().filter(|_| log_start > Offset(0)) {
+            log.trim(oldest.id);
+        }
+        let mut election = self.state;
+        if election.epoch < log.last_epoch() {
+            election = ElectionState { epoch: log.last_epoch(), ..ElectionState::default() };
+        }
+        let restored = Restored {
+            forms: fresh
+                && matches!(self.config.bootstrap, Bootstrap::Alone | Bootstrap::Voters(_)),
+            election,
+            log,
+            last_ms: self.last_ms,
+            snapshots: self.snapshots,
+            bytes_since_snapshot: self.bytes_since_snapshot,
         };
+        Ok(Quorum::new(self.config, restored))
+    }
+
+    /// A node that is to be a quorum of its own refuses a disk that tells of another.
+    fn require_alone(&self) -> Result<(), Error> {
+        let voters = self.voters.latest();
         if !voters.contains(self.config.node, self.config.directory) {
             return Err(Error::NotAVoter {
                 node: self.config.node,
@@ -168,18 +210,7 @@ impl Loader {
         if voters.len() > 1 {
             return Err(Error::SeveralVoters(voters.len()));
         }
-        let last_epoch = self.last_epoch.max(self.state.epoch);
-        let restored = Restored {
-            fresh,
-            kraft_version,
-            voters,
-            last_epoch,
-            log_end,
-            last_ms: self.last_ms,
-            snapshots: self.snapshots,
-            bytes_since_snapshot: self.bytes_since_snapshot,
-        };
-        Ok(Quorum::new(self.config, restored))
+        Ok(())
     }
 
     fn note_static_voters(&mut self, entry: LogEntry) {

@@ -1,171 +1,149 @@
 //! The state machine: one event in, the effects out.
 
+mod describe;
+mod elections;
+mod follower;
+mod install;
+mod leader;
+mod membership;
+mod outbox;
+mod responses;
+mod serve;
 mod snapshots;
+mod state;
+mod votes;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use wire::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
-use wire::records::HEADER_BYTES;
+use wire::ids::{BrokerId, LeaderEpoch, Offset};
 
-use crate::batches::{BATCH_BYTES_MAX, data_batch, leader_change_batch};
+use self::outbox::Sent;
+use self::snapshots::Work;
+use self::state::State;
+use crate::clock::{Clock, Ms};
 use crate::loader::SnapshotFile;
-use crate::{Effect, ElectionState, Endpoint, Error, Event, Refusal, SnapshotId, Voter, Voters};
+use crate::log_view::LogView;
+use crate::random::Random;
+use crate::{Config, Effect, ElectionState, Endpoint, Error, Event, Refusal, SnapshotId, Voters};
 
-/// The most bytes that may be appended and not yet committed.
-const UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// More than a record's own head ever takes in a batch.
-const RECORD_HEAD_BYTES_MAX: usize = 32;
-/// The `kraft.version` with which we form quorums.
-pub(crate) const KRAFT_VERSION: i16 = 1;
-
-/// Who this node is, and the limits it keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// This node.
-    pub node: BrokerId,
-    /// The id of its metadata directory (`directory.id` in `meta.properties`).
-    pub directory: Uuid,
-    /// Where it is reached as a controller.
-    pub endpoints: Vec<Endpoint>,
-    /// `metadata.log.max.record.bytes.between.snapshots`.
-    pub snapshot_bytes: u64,
-    /// `metadata.log.max.snapshot.interval.ms`; 0 is never by time.
-    pub snapshot_interval_ms: i64,
-    /// `metadata.max.retention.bytes`; negative is no limit.
-    pub retention_bytes: i64,
-    /// `metadata.max.retention.ms`; negative is no limit.
-    pub retention_ms: i64,
-}
-
-impl Config {
-    /// Kafka's defaults for this node.
-    pub fn new(node: BrokerId, directory: Uuid) -> Self {
-        Self {
-            node,
-            directory,
-            endpoints: Vec::new(),
-            snapshot_bytes: 20 * 1024 * 1024,
-            snapshot_interval_ms: 3_600_000,
-            retention_bytes: 100 * 1024 * 1024,
-            retention_ms: 7 * 24 * 3_600_000,
-        }
-    }
-
-    pub(crate) fn voter(&self) -> Voter {
-        let endpoints = self.endpoints.clone();
-        Voter { id: self.node, directory: self.directory, endpoints }
-    }
-}
-
-/// What this node is in the quorum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Not started, or forming the quorum.
-    Unattached,
-    /// Standing for election: its vote is on its way to the disk.
-    Candidate,
-    /// Leading its epoch.
-    Leader,
-    /// Stopped for good.
-    Resigned,
-}
+pub use self::describe::{Description, ReplicaStatus};
+pub use self::state::Role;
 
 /// What the loader found.
 #[derive(Debug)]
 pub(crate) struct Restored {
-    pub(crate) fresh: bool,
-    pub(crate) kraft_version: i16,
-    pub(crate) voters: Voters,
-    pub(crate) last_epoch: LeaderEpoch,
-    pub(crate) log_end: Offset,
+    /// Whether the voters are still to be written down.
+    pub(crate) forms: bool,
+    pub(crate) election: ElectionState,
+    pub(crate) log: LogView,
     pub(crate) last_ms: i64,
     pub(crate) snapshots: Vec<SnapshotFile>,
     pub(crate) bytes_since_snapshot: u64,
-}
-
-/// Appended, not committed.
-#[derive(Debug, Clone, Copy)]
-struct InFlight {
-    end: Offset,
-    bytes: u64,
-    at_ms: i64,
-}
-
-/// The snapshot under way.
-#[derive(Debug, Clone, Copy)]
-enum Work {
-    Idle,
-    /// The records were asked for.
-    Asked(SnapshotFile),
-    /// The file is being written.
-    Writing(SnapshotFile),
 }
 
 /// The quorum as this node sees it.
 #[derive(Debug)]
 pub struct Quorum {
     config: Config,
-    /// 0 for a quorum that Kafka formed with `controller.quorum.voters`: it stays one, so that
-    /// Kafka can take the directory back.
-    kraft_version: i16,
-    voters: Voters,
-    role: Role,
-    fresh: bool,
-    epoch: LeaderEpoch,
-    log_end: Offset,
+    clock: Clock,
+    random: Random,
+    /// The time given to the step under way, which stamps records.
+    wall_ms: i64,
+    state: State,
+    started: bool,
+    forms: bool,
+    election: ElectionState,
+    saved: ElectionState,
+    saving: Option<ElectionState>,
+    /// The epoch whose leader this node has given up on, whatever others still believe.
+    gone: Option<LeaderEpoch>,
+    /// When a refused connection counts again.
+    refusal_counts_at: Ms,
+    log: LogView,
     high_watermark: Offset,
-    flushing: Option<Offset>,
-    in_flight: VecDeque<InFlight>,
-    in_flight_bytes: u64,
     /// When the last committed record was appended.
     last_committed_ms: i64,
     snapshots: Vec<SnapshotFile>,
     bytes_since_snapshot: u64,
-    snapshot_at_ms: Option<i64>,
+    snapshot_at_ms: i64,
     work: Work,
+    /// A snapshot of the leader's that is becoming this node's.
+    installing: Option<SnapshotFile>,
+    sent: BTreeMap<u64, Sent>,
+    next_id: u64,
+    held: Vec<Effect>,
+    out: Vec<Effect>,
 }
 
 impl Quorum {
     pub(crate) fn new(config: Config, restored: Restored) -> Self {
+        let snapshot = restored.snapshots.last().map_or(Offset(0), |s| s.id.end_offset);
+        let election = ElectionState {
+            // Whoever led an epoch leads it no more after a restart.
+            leader: restored.election.leader.filter(|leader| *leader != config.node),
+            ..restored.election
+        };
+        let saved = election.clone();
         Self {
-            config,
-            kraft_version: restored.kraft_version,
-            voters: restored.voters,
-            role: Role::Unattached,
-            fresh: restored.fresh,
-            epoch: restored.last_epoch,
-            log_end: restored.log_end,
-            high_watermark: restored.snapshots.last().map_or(Offset(0), |s| s.id.end_offset),
-            flushing: None,
-            in_flight: VecDeque::new(),
-            in_flight_bytes: 0,
+            clock: Clock::default(),
+            random: Random::new(config.seed),
+            wall_ms: 0,
+            state: State::Stopped,
+            started: false,
+            forms: restored.forms,
+            election,
+            saved,
+            saving: None,
+            gone: None,
+            refusal_counts_at: 0,
+            log: restored.log,
+            high_watermark: snapshot,
             last_committed_ms: restored.last_ms,
             snapshots: restored.snapshots,
             bytes_since_snapshot: restored.bytes_since_snapshot,
-            snapshot_at_ms: None,
+            snapshot_at_ms: 0,
             work: Work::Idle,
+            installing: None,
+            sent: BTreeMap::new(),
+            next_id: 0,
+            held: Vec::new(),
+            out: Vec::new(),
+            config,
         }
     }
 
     /// What this node is.
     pub fn role(&self) -> Role {
-        self.role
+        match self.started {
+            true => self.state.role(),
+            false => Role::Unattached,
+        }
     }
 
     /// The latest epoch.
     pub fn epoch(&self) -> LeaderEpoch {
-        self.epoch
+        self.election.epoch
     }
 
-    /// The leader, if there is one.
+    /// The leader, if one is known.
     pub fn leader(&self) -> Option<BrokerId> {
-        (self.role == Role::Leader).then_some(self.config.node)
+        match &self.state {
+            State::Leader(_) => Some(self.config.node),
+            State::Follower(follower) => Some(follower.leader),
+            State::Stopped | State::Resigned(_) => None,
+            _ => self.election.leader.filter(|_| self.gone != Some(self.election.epoch)),
+        }
     }
 
-    /// The voters.
+    /// The voters, as the last record of the log that names them has them, committed or not.
     pub fn voters(&self) -> &Voters {
-        &self.voters
+        self.log.voters.latest()
+    }
+
+    /// The format of the quorum: 0 knows voters by their ids, 1 by their directories too.
+    pub fn kraft_version(&self) -> i16 {
+        self.log.voters.kraft_version()
     }
 
     /// Everything below is committed.
@@ -173,9 +151,14 @@ impl Quorum {
         self.high_watermark
     }
 
+    /// Where the log begins.
+    pub fn log_start(&self) -> Offset {
+        self.log.start()
+    }
+
     /// Where the next record goes.
     pub fn log_end(&self) -> Offset {
-        self.log_end
+        self.log.end()
     }
 
     /// The newest snapshot on disk.
@@ -183,150 +166,176 @@ impl Quorum {
         self.snapshots.last().map(|snapshot| snapshot.id)
     }
 
-    /// Takes an event and says what to do about it.
+    /// Takes an event and says what to do about it. `now_ms` stamps records and drives timers;
+    /// a jump back only stops the timers for the moment.
     pub fn step(&mut self, now_ms: i64, event: Event) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if self.role == Role::Resigned {
+        self.clock.advance(now_ms);
+        self.wall_ms = now_ms;
+        if self.started && matches!(self.state, State::Stopped) {
             if let Event::Propose { token, .. } = event {
-                effects.push(Effect::Refused { token, why: Refusal::NotLeader });
+                return vec![Effect::Refused { token, why: Refusal::NotLeader }];
             }
-            return effects;
+            return Vec::new();
         }
-        let done = match event {
-            Event::Start => self.start(now_ms, &mut effects),
-            Event::Propose { token, records } => {
-                self.propose(now_ms, token, &records, &mut effects)
+        if let Err(stop) = self.take(event).and_then(|()| self.poll()) {
+            self.started = true;
+            self.state = State::Stopped;
+            self.held.clear();
+            self.out.push(Effect::Fatal { why: stop.to_string() });
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), Stop> {
+        if !self.started {
+            return self.before_start(event);
+        }
+        match event {
+            Event::Start => Err(Stop::Unexpected("Start")),
+            Event::Propose { token, records } => self.propose(token, &records),
+            Event::StatePersisted => self.state_persisted(),
+            Event::Flushed { upto } => self.flushed(upto),
+            Event::Request { token, cluster_id, request } => {
+                self.request(token, cluster_id.as_deref(), request)
             }
-            Event::StatePersisted => self.state_persisted(now_ms, &mut effects),
-            Event::Flushed { upto } => self.flushed(now_ms, upto, &mut effects),
-            Event::SnapshotRecords { id, records } => {
-                self.snapshot_records(now_ms, id, records, &mut effects)
+            Event::Response { id, response } => self.response(id, response),
+            Event::RequestFailed { id, refused } => {
+                self.request_failed(id, refused);
+                Ok(())
             }
-            Event::SnapshotWritten { id } => self.snapshot_written(now_ms, id, &mut effects),
-            Event::Tick => {
-                self.consider_snapshot(now_ms, &mut effects);
+            Event::SnapshotRecords { id, records } => self.snapshot_records(id, records),
+            Event::SnapshotWritten { id } => self.snapshot_written(id),
+            Event::SnapshotPartRead { id, file } => self.snapshot_part_read(id, file),
+            Event::SnapshotInstalled { id } => self.snapshot_installed(id),
+            Event::Resign => {
+                self.resign();
+                Ok(())
+            }
+            Event::Tick => Ok(()),
+            Event::DiskFailed => Err(Stop::Disk),
+        }
+    }
+
+    /// Until it has started a node says nothing.
+    fn before_start(&mut self, event: Event) -> Result<(), Stop> {
+        match event {
+            Event::Start => self.start(),
+            Event::SnapshotWritten { id } => self.snapshot_written(id),
+            Event::Propose { token, .. } => {
+                self.out.push(Effect::Refused { token, why: Refusal::NotLeader });
                 Ok(())
             }
             Event::DiskFailed => Err(Stop::Disk),
-        };
-        if let Err(stop) = done {
-            self.role = Role::Resigned;
-            effects.push(Effect::Fatal { why: stop.to_string() });
+            _ => Ok(()),
         }
-        effects
     }
 
-    fn start(&mut self, now_ms: i64, effects: &mut Vec<Effect>) -> Result<(), Stop> {
-        if self.role != Role::Unattached || !matches!(self.work, Work::Idle) {
-            return Err(Stop::Unexpected("Start"));
+    fn start(&mut self) -> Result<(), Stop> {
+        self.snapshot_at_ms = self.wall_ms;
+        if self.forms {
+            return self.form();
         }
-        self.snapshot_at_ms = Some(now_ms);
-        if self.fresh {
-            self.form(now_ms, effects)?;
-        } else {
-            self.campaign(effects);
+        self.started = true;
+        if let Some(oldest) = self.snapshots.first().filter(|_| self.log.start() > Offset(0)) {
+            self.out.push(Effect::TrimLog { start: oldest.id.end_offset });
         }
+        self.begin();
         Ok(())
     }
 
-    /// One voter: its own vote elects it, once the vote is on disk.
-    fn campaign(&mut self, effects: &mut Vec<Effect>) {
-        self.epoch = LeaderEpoch(self.epoch.0.saturating_add(1));
-        self.role = Role::Candidate;
-        let node = self.config.node;
-        let voted = Some((node, self.config.directory));
-        let static_voters = match self.kraft_version {
-            0 => self.voters.iter().map(|voter| voter.id).collect(),
-            _ => Vec::new(),
-        };
-        let state = ElectionState { epoch: self.epoch, leader: Some(node), voted, static_voters };
-        effects.push(Effect::PersistState { file: state.to_bytes() });
-    }
-
-    fn state_persisted(&mut self, now_ms: i64, effects: &mut Vec<Effect>) -> Result<(), Stop> {
-        if self.role != Role::Candidate {
-            return Err(Stop::Unexpected("StatePersisted"));
+    /// The first role after the start: who is the only voter need not ask anybody.
+    fn begin(&mut self) {
+        self.started = true;
+        self.detach();
+        if self.is_only_voter() {
+            self.stand();
         }
-        self.role = Role::Leader;
-        effects.push(Effect::Elected { epoch: self.epoch });
-        let (node, epoch) = (self.config.node, self.epoch);
-        let batch = leader_change_batch(self.log_end, epoch, now_ms, node, &self.voters)?;
-        // What an earlier epoch left behind commits together with this batch, not before.
-        self.append(now_ms, batch, 1, effects);
-        self.flush(effects);
-        Ok(())
     }
 
-    fn propose(
-        &mut self,
-        now_ms: i64,
-        token: u64,
-        records: &[Bytes],
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Stop> {
-        let size = |record: &Bytes| record.len().saturating_add(RECORD_HEAD_BYTES_MAX);
-        let bytes = records.iter().map(size).fold(HEADER_BYTES, usize::saturating_add);
-        let why = if self.role != Role::Leader {
-            Some(Refusal::NotLeader)
-        } else if bytes > BATCH_BYTES_MAX || records.is_empty() {
-            Some(Refusal::TooLarge)
-        } else if self.in_flight_bytes >= UNCOMMITTED_BYTES_MAX {
-            Some(Refusal::Busy)
-        } else {
-            None
-        };
-        if let Some(why) = why {
-            effects.push(Effect::Refused { token, why });
+    /// What time asks for, after every event.
+    fn poll(&mut self) -> Result<(), Stop> {
+        if !self.started {
             return Ok(());
         }
-        let batch = data_batch(self.log_end, self.epoch, now_ms, records)?;
-        let first = self.log_end;
-        let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
-        self.append(now_ms, batch, count, effects);
-        effects.push(Effect::Accepted { token, first, last: self.log_end.plus(-1) });
-        self.flush(effects);
+        self.expire_requests();
+        match self.state.role() {
+            Role::Unattached => self.poll_unattached(),
+            Role::Follower => self.poll_follower()?,
+            Role::Prospective | Role::Candidate => self.poll_campaign()?,
+            Role::Leader => self.poll_leader()?,
+            Role::Resigned => self.poll_resigned(),
+            Role::Stopped => {}
+        }
+        self.save();
+        self.consider_snapshot();
         Ok(())
     }
 
-    fn append(&mut self, now_ms: i64, batch: Bytes, count: i64, effects: &mut Vec<Effect>) {
-        let first = self.log_end;
-        let bytes = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        self.log_end = self.log_end.plus(count);
-        self.in_flight.push_back(InFlight { end: self.log_end, bytes, at_ms: now_ms });
-        self.in_flight_bytes = self.in_flight_bytes.saturating_add(bytes);
-        let last = self.log_end.plus(-1);
-        effects.push(Effect::Append { batch, first, last, epoch: self.epoch });
+    fn now(&self) -> Ms {
+        self.clock.now()
     }
 
-    /// One flush at a time: what is appended meanwhile shares the next one.
-    fn flush(&mut self, effects: &mut Vec<Effect>) {
-        if self.flushing.is_none() && self.log_end > self.high_watermark {
-            self.flushing = Some(self.log_end);
-            effects.push(Effect::Flush { upto: self.log_end });
+    fn after(&self, wait: Ms) -> Ms {
+        self.clock.now().saturating_add(wait)
+    }
+
+    fn is_voter(&self) -> bool {
+        self.voters().find(&self.config.key()).is_some()
+    }
+
+    fn is_only_voter(&self) -> bool {
+        self.is_voter() && self.voters().len() == 1
+    }
+
+    fn endpoints_of(&self, id: BrokerId) -> Vec<Endpoint> {
+        if id == self.config.node {
+            return self.config.endpoints.clone();
+        }
+        let named = self.voters().by_id(id).map(|voter| voter.endpoints.clone());
+        match &self.state {
+            State::Follower(f) if f.leader == id && !f.endpoints.is_empty() => f.endpoints.clone(),
+            _ => named.unwrap_or_default(),
         }
     }
 
-    fn flushed(
-        &mut self,
-        now_ms: i64,
-        upto: Offset,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Stop> {
-        if self.flushing != Some(upto) {
+    /// Makes durable what is appended; one flush at a time.
+    fn flush(&mut self) {
+        if let Some(upto) = self.log.begin_flush() {
+            self.out.push(Effect::Flush { upto });
+        }
+    }
+
+    fn flushed(&mut self, upto: Offset) -> Result<(), Stop> {
+        if !self.log.end_flush(upto) {
             return Err(Stop::Unexpected("Flushed"));
         }
-        self.flushing = None;
-        // One voter: what is on its disk is on a majority's.
+        match self.state.role() {
+            Role::Leader => self.advance_high_watermark()?,
+            Role::Follower => self.follow_high_watermark(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, batch: Bytes, count: i64, epoch: LeaderEpoch, at_ms: i64) {
+        let first = self.log.end();
+        let bytes = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        self.log.append(count, bytes, epoch, at_ms);
+        let last = self.log.end().plus(-1);
+        self.out.push(Effect::Append { batch, first, last, epoch });
+    }
+
+    /// The high watermark only ever rises.
+    fn commit(&mut self, upto: Offset) {
+        if upto <= self.high_watermark {
+            return;
+        }
         self.high_watermark = upto;
-        while let Some(batch) = self.in_flight.pop_front_if(|batch| batch.end <= upto) {
-            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(batch.bytes);
+        while let Some(batch) = self.log.pop_committed(upto) {
             self.bytes_since_snapshot = self.bytes_since_snapshot.saturating_add(batch.bytes);
             self.last_committed_ms = batch.at_ms;
         }
-        effects.push(Effect::Committed { upto });
-        self.flush(effects);
-        self.consider_snapshot(now_ms, effects);
-        Ok(())
+        self.out.push(Effect::Committed { upto });
     }
 }
 
@@ -337,6 +346,8 @@ enum Stop {
     Disk,
     #[error("{0} came although nothing was asked")]
     Unexpected(&'static str),
+    #[error("the leader of epoch {epoch} wants records below {high_watermark} cut, at {end}")]
+    CutsCommitted { epoch: LeaderEpoch, high_watermark: Offset, end: Offset },
     #[error(transparent)]
     Error(#[from] Error),
 }

@@ -125,8 +125,8 @@ impl Snapshot {
                 }
                 match entry {
                     LogEntry::SnapshotHeader(at) => header = Some(at),
-                    LogEntry::KRaftVersion(version) => snapshot.kraft_version = version,
-                    LogEntry::Voters(voters) => snapshot.voters = Some(voters),
+                    LogEntry::KRaftVersion { version, .. } => snapshot.kraft_version = version,
+                    LogEntry::Voters { voters, .. } => snapshot.voters = Some(voters),
                     LogEntry::Data { value, .. } => snapshot.records.push(value),
                     LogEntry::SnapshotFooter => whole = true,
                     LogEntry::LeaderChange { .. } => {}

@@ -14,6 +14,23 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// A node together with one of its disks; the zero directory is one that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplicaKey {
+    /// The node.
+    pub id: BrokerId,
+    /// Its metadata directory.
+    pub directory: Uuid,
+}
+
+impl ReplicaKey {
+    /// Whether both may be the same disk: a directory that is not known may be any.
+    pub fn may_be(&self, other: &Self) -> bool {
+        let unknown = self.directory.is_zero() || other.directory.is_zero();
+        self.id == other.id && (unknown || self.directory == other.directory)
+    }
+}
+
 /// One voter: a node together with the disk on which its vote stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voter {
@@ -23,6 +40,13 @@ pub struct Voter {
     pub directory: Uuid,
     /// Where it is reached.
     pub endpoints: Vec<Endpoint>,
+}
+
+impl Voter {
+    /// The voter without its endpoints.
+    pub fn key(&self) -> ReplicaKey {
+        ReplicaKey { id: self.id, directory: self.directory }
+    }
 }
 
 /// All voters, in the order of their ids.
@@ -59,6 +83,33 @@ impl Voters {
     /// Whether this node votes with this disk.
     pub fn contains(&self, id: BrokerId, directory: Uuid) -> bool {
         self.voters.iter().any(|voter| voter.id == id && voter.directory == directory)
+    }
+
+    /// The voter that this disk may be.
+    pub fn find(&self, key: &ReplicaKey) -> Option<&Voter> {
+        self.voters.iter().find(|voter| voter.key().may_be(key))
+    }
+
+    /// The voter of this id, whatever its disk.
+    pub fn by_id(&self, id: BrokerId) -> Option<&Voter> {
+        self.voters.iter().find(|voter| voter.id == id)
+    }
+
+    /// How many make a majority.
+    pub fn majority(&self) -> usize {
+        self.voters.len() / 2 + 1
+    }
+
+    /// These voters and one more, which takes the place of the one with its id.
+    pub fn with(&self, voter: Voter) -> Self {
+        let mut voters = self.without(voter.id).voters;
+        voters.push(voter);
+        Self::new(voters)
+    }
+
+    /// These voters without one.
+    pub fn without(&self, id: BrokerId) -> Self {
+        Self { voters: self.voters.iter().filter(|v| v.id != id).cloned().collect() }
     }
 
     /// The voters for people.

@@ -3,59 +3,78 @@
 use bytes::Bytes;
 use wire::ids::{LeaderEpoch, Offset};
 
-use super::{Quorum, Role, Stop, Work};
+use super::{Quorum, Role, Stop};
 use crate::loader::SnapshotFile;
 use crate::{Effect, Error, Snapshot, SnapshotId};
 
+/// The snapshot under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Work {
+    Idle,
+    /// The records were asked for.
+    Asked(SnapshotFile),
+    /// The file is being written.
+    Writing(SnapshotFile),
+}
+
 impl Quorum {
     /// The voters exist before the first epoch: in a snapshot of nothing.
-    pub(super) fn form(&mut self, now_ms: i64, effects: &mut Vec<Effect>) -> Result<(), Stop> {
+    pub(super) fn form(&mut self) -> Result<(), Stop> {
+        if !matches!(self.work, Work::Idle) {
+            return Err(Stop::Unexpected("Start"));
+        }
         let id = SnapshotId { end_offset: Offset(0), epoch: LeaderEpoch(0) };
-        let file = self.snapshot_file(id, 0, Vec::new(), now_ms)?;
-        self.write_snapshot(new_file(id, 0), file, effects);
+        let file = self.snapshot_file(id, 0, Vec::new())?;
+        self.write_snapshot(new_file(id, 0), file);
         Ok(())
     }
 
     /// Asks for a snapshot when enough was written since the last one, or enough time has passed
     /// since and anything was written at all.
-    pub(super) fn consider_snapshot(&mut self, now_ms: i64, effects: &mut Vec<Effect>) {
+    pub(super) fn consider_snapshot(&mut self) {
         let end_offset = self.high_watermark;
         let newest = self.latest_snapshot().map_or(Offset(0), |id| id.end_offset);
-        // Until the leader's own first batch commits, the high watermark stands at the newest
-        // snapshot, so the last record contained is always of this epoch. That batch alone is no
-        // reason to write the whole state again.
-        let idle = matches!(self.work, Work::Idle) && self.role == Role::Leader;
+        // A leader's first batch alone is no reason to write the whole state again.
+        let stopped = self.role() == Role::Stopped || self.installing.is_some();
+        let idle = matches!(self.work, Work::Idle) && !stopped;
         if !idle || end_offset.0 <= newest.0.saturating_add(1) {
             return;
         }
-        let age = now_ms.saturating_sub(self.snapshot_at_ms.unwrap_or(now_ms));
+        let age = self.wall_ms.saturating_sub(self.snapshot_at_ms);
         let interval = self.config.snapshot_interval_ms;
         let due = interval > 0 && age >= interval;
         if self.bytes_since_snapshot < self.config.snapshot_bytes && !due {
             return;
         }
-        let id = SnapshotId { end_offset, epoch: self.epoch };
+        let id = self.log.snapshot_at(end_offset);
         let log_bytes = std::mem::take(&mut self.bytes_since_snapshot);
-        self.snapshot_at_ms = Some(now_ms);
+        self.snapshot_at_ms = self.wall_ms;
         self.work = Work::Asked(SnapshotFile { log_bytes, ..new_file(id, self.last_committed_ms) });
-        effects.push(Effect::TakeSnapshot { id });
+        self.out.push(Effect::TakeSnapshot { id });
     }
 
     pub(super) fn snapshot_records(
         &mut self,
-        now_ms: i64,
         id: SnapshotId,
         records: Vec<Bytes>,
-        effects: &mut Vec<Effect>,
     ) -> Result<(), Stop> {
         match self.work {
             Work::Asked(file) if file.id == id => {
-                let bytes = self.snapshot_file(id, file.last_contained_ms, records, now_ms)?;
-                self.write_snapshot(file, bytes, effects);
+                if self.is_overtaken(id) {
+                    self.work = Work::Idle;
+                    return Ok(());
+                }
+                let bytes = self.snapshot_file(id, file.last_contained_ms, records)?;
+                self.write_snapshot(file, bytes);
                 Ok(())
             }
             _ => Err(Stop::Unexpected("SnapshotRecords")),
         }
+    }
+
+    /// Whether the leader's snapshot has come in the way of this node's own.
+    fn is_overtaken(&self, id: SnapshotId) -> bool {
+        self.installing.is_some() || self.log.start() > id.end_offset
     }
 
     fn snapshot_file(
@@ -63,47 +82,43 @@ impl Quorum {
         id: SnapshotId,
         last_contained_ms: i64,
         records: Vec<Bytes>,
-        now_ms: i64,
     ) -> Result<Bytes, Error> {
-        let kraft_version = self.kraft_version;
-        let voters = Some(self.voters.clone()).filter(|_| kraft_version > 0);
+        let (kraft_version, voters) = self.log.voters.at(id.end_offset);
+        let voters = (kraft_version > 0).then(|| voters.clone());
         let snapshot = Snapshot { id, last_contained_ms, kraft_version, voters, records };
-        snapshot.to_bytes(now_ms)
+        snapshot.to_bytes(self.wall_ms)
     }
 
-    fn write_snapshot(&mut self, file: SnapshotFile, content: Bytes, effects: &mut Vec<Effect>) {
+    fn write_snapshot(&mut self, file: SnapshotFile, content: Bytes) {
         let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX);
         self.work = Work::Writing(SnapshotFile { bytes, ..file });
         let name = file.id.file_name();
-        effects.push(Effect::WriteSnapshot { id: file.id, name, file: content });
+        self.out.push(Effect::WriteSnapshot { id: file.id, name, file: content });
     }
 
-    pub(super) fn snapshot_written(
-        &mut self,
-        now_ms: i64,
-        id: SnapshotId,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Stop> {
-        let Work::Writing(file) = self.work else {
-            return Err(Stop::Unexpected("SnapshotWritten"));
+    pub(super) fn snapshot_written(&mut self, id: SnapshotId) -> Result<(), Stop> {
+        let file = match std::mem::replace(&mut self.work, Work::Idle) {
+            Work::Writing(file) if file.id == id => file,
+            _ => return Err(Stop::Unexpected("SnapshotWritten")),
         };
-        if file.id != id {
-            return Err(Stop::Unexpected("SnapshotWritten"));
+        if self.is_overtaken(id) {
+            let name = id.file_name();
+            self.out.push(Effect::RemoveSnapshot { id, name });
+            return Ok(());
         }
-        self.work = Work::Idle;
         self.snapshots.push(file);
-        if self.fresh {
-            self.fresh = false;
-            self.campaign(effects);
+        if self.forms {
+            self.forms = false;
+            self.begin();
         } else {
-            self.retain(now_ms, effects);
+            self.retain();
         }
         Ok(())
     }
 
     /// Drops the oldest snapshots that retention does not want, never the newest; the log then
     /// begins where the oldest one left ends.
-    fn retain(&mut self, now_ms: i64, effects: &mut Vec<Effect>) {
+    fn retain(&mut self) {
         let mut dropped = false;
         while self.snapshots.len() > 1 {
             let bytes = |s: &SnapshotFile| s.bytes.saturating_add(s.log_bytes);
@@ -111,7 +126,7 @@ impl Quorum {
             let too_big =
                 u64::try_from(self.config.retention_bytes).is_ok_and(|limit| total > limit);
             let Some(oldest) = self.snapshots.first().copied() else { break };
-            let age = now_ms.saturating_sub(oldest.last_contained_ms);
+            let age = self.wall_ms.saturating_sub(oldest.last_contained_ms);
             let too_old = self.config.retention_ms >= 0 && age > self.config.retention_ms;
             if !too_big && !too_old {
                 break;
@@ -119,10 +134,11 @@ impl Quorum {
             self.snapshots.remove(0);
             dropped = true;
             let name = oldest.id.file_name();
-            effects.push(Effect::RemoveSnapshot { id: oldest.id, name });
+            self.out.push(Effect::RemoveSnapshot { id: oldest.id, name });
         }
         if let Some(oldest) = self.snapshots.first().filter(|_| dropped) {
-            effects.push(Effect::TrimLog { start: oldest.id.end_offset });
+            self.log.trim(oldest.id);
+            self.out.push(Effect::TrimLog { start: oldest.id.end_offset });
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The one-voter quorum against a disk that forgets what was not flushed.
 
+use std::collections::VecDeque;
+
 use proptest::prelude::*;
+use wire::ids::Uuid;
 use wire::records::{Batch, BatchIter};
 
 use super::*;
-use crate::Loader;
-use crate::Snapshot;
+use crate::batches::{data_batch, leader_change_batch};
+use crate::{BATCH_BYTES_MAX, Loader, Snapshot, Voter};
 
 const DIRECTORY: Uuid = Uuid([7; 16]);
 
@@ -233,7 +236,7 @@ fn a_failed_disk_stops_the_quorum_for_good() {
     node.run();
     let effects = node.quorum.step(1, Event::DiskFailed);
     assert!(matches!(effects[..], [Effect::Fatal { .. }]));
-    assert_eq!(node.quorum.role(), Role::Resigned);
+    assert_eq!(node.quorum.role(), Role::Stopped);
     assert_eq!(node.quorum.leader(), None);
     let effects = node.quorum.step(1, Event::Propose { token: 1, records: vec![record(1)] });
     assert_eq!(effects, [Effect::Refused { token: 1, why: Refusal::NotLeader }]);
@@ -363,7 +366,7 @@ fn static_log(ids: &[i32]) -> Disk {
     let voter = |id: &i32| Voter { id: BrokerId(*id), directory: DIRECTORY, endpoints: Vec::new() };
     let voters = Voters::new(ids.iter().map(voter).collect());
     let epoch = LeaderEpoch(4);
-    let change = leader_change_batch(Offset(0), epoch, 0, BrokerId(1), &voters).unwrap();
+    let change = leader_change_batch(Offset(0), epoch, 0, BrokerId(1), &voters, &[]).unwrap();
     let data = data_batch(Offset(1), epoch, 0, &[Bytes::from_static(b"one")]).unwrap();
     let log: Vec<Batch> = [change, data].iter().map(|b| Batch::parse(b).unwrap()).collect();
     Disk { durable: log.len(), log, ..Disk::default() }

@@ -1,0 +1,223 @@
+//! Voters that come and go, one at a time (KIP-853).
+
+use wire::ErrorCode;
+
+use super::state::{ChangeStep, State, VoterChange};
+use super::{Quorum, Stop};
+use crate::batches::voters_batch;
+use crate::{AddVoterRequest, Bootstrap, ReplicaKey, UpdateVoterRequest, Voter, Voters};
+
+/// The most voters.
+const VOTERS_MAX: usize = 64;
+/// The most endpoints of one voter.
+const ENDPOINTS_MAX: usize = 16;
+/// The longest name of a listener or a host.
+const NAME_BYTES_MAX: usize = 255;
+/// The longest that a new voter may take to catch up.
+const CATCH_UP_MS_MAX: i64 = 600_000;
+
+impl Quorum {
+    /// Whether the voters may be changed now. Without a committed record of this epoch the leader
+    /// does not know whether the voters that it sees are the last ones; and two changes at once
+    /// could make two majorities that do not meet.
+    fn check_change(&self) -> Result<(), ErrorCode> {
+        let State::Leader(leader) = &self.state else {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        };
+        if self.kraft_version() == 0 {
+            return Err(ErrorCode::UnsupportedVersion);
+        }
+        let settled =
+            self.high_watermark > leader.start && self.log.voters.latest_at() < self.high_watermark;
+        if !settled || leader.change.is_some() {
+            return Err(ErrorCode::RequestTimedOut);
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_voter(&mut self, token: u64, request: AddVoterRequest) -> Result<(), Stop> {
+        let who = request.voter.key();
+        let checked = self.check_change().and_then(|()| {
+            if self.voters().by_id(who.id).is_some() {
+                Err(ErrorCode::DuplicateVoter)
+            } else if !is_sound(&request.voter) || self.voters().len() >= VOTERS_MAX {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = checked {
+            self.refuse(token, error);
+            return Ok(());
+        }
+        let voters = self.voters().with(request.voter);
+        let upto = self.log.end();
+        let until = self.after(request.timeout_ms.clamp(0, CATCH_UP_MS_MAX));
+        let ack_when_committed = request.ack_when_committed;
+        let step = ChangeStep::CatchUp { who, upto, until, ack_when_committed };
+        self.begin_change(VoterChange { token: Some(token), voters, step });
+        self.continue_change()
+    }
+
+    pub(super) fn remove_voter(&mut self, token: u64, voter: ReplicaKey) -> Result<(), Stop> {
+        let checked = self.check_change().and_then(|()| {
+            if !self.voters().contains(voter.id, voter.directory) || self.voters().len() == 1 {
+                Err(ErrorCode::VoterNotFound)
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = checked {
+            self.refuse(token, error);
+            return Ok(());
+        }
+        let voters = self.voters().without(voter.id);
+        self.append_voters(Some(token), None, voters)
+    }
+
+    pub(super) fn update_voter(
+        &mut self,
+        token: u64,
+        request: UpdateVoterRequest,
+    ) -> Result<(), Stop> {
+        let voter = request.voter;
+        let checked = self.check_leader(request.epoch).and_then(|()| self.check_change());
+        let checked = checked.and_then(|()| {
+            if !self.voters().contains(voter.id, voter.directory) {
+                Err(ErrorCode::VoterNotFound)
+            } else if !is_sound(&voter) {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = checked {
+            self.refuse(token, error);
+            return Ok(());
+        }
+        if self.voters().by_id(voter.id) == Some(&voter) {
+            self.refuse(token, ErrorCode::None);
+            return Ok(());
+        }
+        let voters = self.voters().with(voter);
+        self.append_voters(Some(token), None, voters)
+    }
+
+    fn begin_change(&mut self, change: VoterChange) {
+        if let State::Leader(leader) = &mut self.state {
+            leader.change = Some(change);
+        }
+    }
+
+    /// Writes the voters down; they count from now on.
+    fn append_voters(
+        &mut self,
+        token: Option<u64>,
+        kraft_version: Option<i16>,
+        voters: Voters,
+    ) -> Result<(), Stop> {
+        let (first, epoch) = (self.log.end(), self.election.epoch);
+        let batch = voters_batch(first, epoch, self.wall_ms, kraft_version, &voters)?;
+        let count = 1 + i64::from(kraft_version.is_some());
+        self.append(batch, count, epoch, self.wall_ms);
+        if let Some(kraft_version) = kraft_version {
+            self.log.voters.set_kraft_version(first, kraft_version);
+        }
+        let at = self.log.end().plus(-1);
+        self.log.voters.set_voters(at, voters.clone());
+        self.begin_change(VoterChange { token, voters, step: ChangeStep::Appended { at } });
+        self.flush();
+        Ok(())
+    }
+
+    /// A new voter that has caught up goes into the log: before that it could only hold up
+    /// commits.
+    pub(super) fn continue_change(&mut self) -> Result<(), Stop> {
+        let now = self.now();
+        let State::Leader(leader) = &mut self.state else { return Ok(()) };
+        let Some(change) = &leader.change else { return Ok(()) };
+        let ChangeStep::CatchUp { who, upto, until, ack_when_committed } = change.step else {
+            return Ok(());
+        };
+        let caught_up = leader.replicas.get(&who).is_some_and(|replica| {
+            replica.end >= upto && now - replica.fetched_at < self.config.fetch_timeout_ms
+        });
+        if !caught_up && now < until {
+            return Ok(());
+        }
+        let Some(change) = leader.change.take() else { return Ok(()) };
+        if caught_up {
+            let waits = change.token.filter(|_| ack_when_committed);
+            self.append_voters(waits, None, change.voters)?;
+            if let Some(token) = change.token.filter(|_| !ack_when_committed) {
+                self.refuse(token, ErrorCode::None);
+            }
+            return Ok(());
+        }
+        if let Some(token) = change.token {
+            self.refuse(token, ErrorCode::RequestTimedOut);
+        }
+        Ok(())
+    }
+
+    /// After the high watermark has moved: is a change done? A leader that is no voter any more
+    /// has led until here, and now leaves it to the others.
+    pub(super) fn voters_committed(&mut self) -> Result<(), Stop> {
+        let committed = self.high_watermark;
+        let State::Leader(leader) = &mut self.state else { return Ok(()) };
+        let done = |change: &mut VoterChange| match change.step {
+            ChangeStep::Appended { at } => at < committed,
+            ChangeStep::CatchUp { .. } => false,
+        };
+        let token = leader.change.take_if(done).and_then(|change| change.token);
+        if let Some(token) = token {
+            self.refuse(token, ErrorCode::None);
+        }
+        if !self.is_voter() && self.log.voters.latest_at() < committed {
+            self.answer_parked();
+            self.resign();
+        }
+        Ok(())
+    }
+
+    /// From ids alone to directories: once all static voters have been met with their disks, they
+    /// are written down.
+    pub(super) fn upgrade(&mut self) -> Result<(), Stop> {
+        let State::Leader(leader) = &self.state else { return Ok(()) };
+        let settled = self.high_watermark > leader.start && leader.change.is_none();
+        // A quorum that Kafka formed stays as it is, so that Kafka can take it back.
+        let formed_here = matches!(self.config.bootstrap, Bootstrap::Static(_));
+        let due = self.kraft_version() == 0 && formed_here && settled;
+        if !due || self.config.directory.is_zero() {
+            return Ok(());
+        }
+        let own = self.config.key();
+        let recent = self.now().saturating_sub(self.config.fetch_timeout_ms);
+        let met = |voter: &Voter| {
+            if voter.id == own.id {
+                return Some(Voter { directory: own.directory, ..voter.clone() });
+            }
+            let current = |key: &&ReplicaKey| {
+                let caught_up = leader.caught_up_at(key).is_some_and(|at| at > recent);
+                !key.directory.is_zero() && caught_up
+            };
+            let key = leader.disks_of(voter.id).find(current)?;
+            Some(Voter { directory: key.directory, ..voter.clone() })
+        };
+        let voters: Option<Vec<Voter>> = self.voters().iter().map(met).collect();
+        match voters {
+            Some(voters) if !voters.is_empty() => {
+                self.append_voters(None, Some(1), Voters::new(voters))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a voter can be written down: reachable, and of a bounded size.
+fn is_sound(voter: &Voter) -> bool {
+    let bounded = |name: &str| !name.is_empty() && name.len() <= NAME_BYTES_MAX;
+    let endpoints = &voter.endpoints;
+    let sound = endpoints.iter().all(|e| bounded(&e.listener) && bounded(&e.host));
+    voter.id.0 >= 0 && !voter.directory.is_zero() && sound && endpoints.len() <= ENDPOINTS_MAX
+}

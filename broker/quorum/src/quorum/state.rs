@@ -1,0 +1,180 @@
+//! What a node is in the quorum, and what it remembers only while it is that.
+
+use std::collections::BTreeMap;
+
+use wire::ids::{BrokerId, LeaderEpoch, Offset};
+
+use crate::clock::Ms;
+use crate::{Endpoint, ReplicaKey, SnapshotId, Voters};
+
+/// What this node is in the quorum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It knows of no leader, or has given up on the one it knew.
+    Unattached,
+    /// It follows a leader: as a voter, or as an observer.
+    Follower,
+    /// It asks whether it would be elected.
+    Prospective,
+    /// Standing for election.
+    Candidate,
+    /// Leading its epoch.
+    Leader,
+    /// It led this epoch and does not any more.
+    Resigned,
+    /// Stopped for good.
+    Stopped,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    Unattached(Unattached),
+    Follower(Follower),
+    Prospective(Campaign),
+    Candidate(Campaign),
+    Leader(Box<Leader>),
+    Resigned(Resigned),
+    Stopped,
+}
+
+#[derive(Debug)]
+pub(super) struct Unattached {
+    /// When a voter begins to campaign.
+    pub(super) campaign_at: Ms,
+    /// When it asks somebody who leads.
+    pub(super) ask_at: Ms,
+}
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) leader: BrokerId,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// When it gives up on the leader.
+    pub(super) give_up_at: Ms,
+    /// Whether the leader has answered: then it is no time for anybody else's pre-vote.
+    pub(super) fetched: bool,
+    pub(super) fetch_at: Ms,
+    /// What the leader says is committed.
+    pub(super) leader_high_watermark: Offset,
+    pub(super) install: Option<Install>,
+    /// When an observer asks to become a voter.
+    pub(super) join_at: Ms,
+}
+
+/// A snapshot of the leader on its way to this node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Install {
+    pub(super) id: SnapshotId,
+    pub(super) position: u64,
+    pub(super) step: InstallStep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InstallStep {
+    Fetching,
+    Reading,
+}
+
+/// A round of votes. A voter is asked until it answers.
+#[derive(Debug)]
+pub(super) struct Campaign {
+    pub(super) give_up_at: Ms,
+    pub(super) answers: BTreeMap<BrokerId, bool>,
+    pub(super) ask_at: BTreeMap<BrokerId, Ms>,
+}
+
+impl Campaign {
+    pub(super) fn until(give_up_at: Ms) -> Self {
+        Self { give_up_at, answers: BTreeMap::new(), ask_at: BTreeMap::new() }
+    }
+
+    fn count(&self, voters: &Voters, granted: bool) -> usize {
+        let said = |voter: &&crate::Voter| self.answers.get(&voter.id) == Some(&granted);
+        voters.iter().filter(said).count()
+    }
+
+    pub(super) fn is_won(&self, voters: &Voters) -> bool {
+        self.count(voters, true) >= voters.majority()
+    }
+
+    /// Whether so many have refused that the rest makes no majority.
+    pub(super) fn is_lost(&self, voters: &Voters) -> bool {
+        self.count(voters, false) > voters.len().saturating_sub(voters.majority())
+    }
+
+    pub(super) fn granting(&self) -> Vec<BrokerId> {
+        self.answers.iter().filter(|(_, granted)| **granted).map(|(id, _)| *id).collect()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) epoch: LeaderEpoch,
+    /// The offset of its first record.
+    pub(super) start: Offset,
+    pub(super) since: Ms,
+    pub(super) replicas: BTreeMap<ReplicaKey, Progress>,
+    /// When to tell a voter again who leads, unless it fetches.
+    pub(super) tell_at: BTreeMap<BrokerId, Ms>,
+    pub(super) change: Option<VoterChange>,
+}
+
+/// What a leader knows of a replica.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// Everything below is on the replica's disk.
+    pub(super) end: Offset,
+    pub(super) fetched_at: Ms,
+    /// When it last had all that the leader has.
+    pub(super) caught_up_at: Option<Ms>,
+    pub(super) parked: Option<Parked>,
+}
+
+/// A fetch that waits for something new.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parked {
+    pub(super) token: u64,
+    pub(super) offset: Offset,
+    pub(super) high_watermark: Offset,
+    pub(super) max_bytes: u32,
+    pub(super) until: Ms,
+}
+
+/// A change of the voters under way: one at a time.
+#[derive(Debug)]
+pub(super) struct VoterChange {
+    /// Who waits for it.
+    pub(super) token: Option<u64>,
+    pub(super) voters: Voters,
+    pub(super) step: ChangeStep,
+}
+
+#[derive(Debug)]
+pub(super) enum ChangeStep {
+    /// The new voter has to have the log up to here by then.
+    CatchUp { who: ReplicaKey, upto: Offset, until: Ms, ack_when_committed: bool },
+    /// It is in the log.
+    Appended { at: Offset },
+}
+
+#[derive(Debug)]
+pub(super) struct Resigned {
+    pub(super) campaign_at: Ms,
+    /// Whom to tell, and when next.
+    pub(super) tell_at: BTreeMap<BrokerId, Ms>,
+    pub(super) successors: Vec<ReplicaKey>,
+}
+
+impl State {
+    pub(super) fn role(&self) -> Role {
+        match self {
+            Self::Unattached(_) => Role::Unattached,
+            Self::Follower(_) => Role::Follower,
+            Self::Prospective(_) => Role::Prospective,
+            Self::Candidate(_) => Role::Candidate,
+            Self::Leader(_) => Role::Leader,
+            Self::Resigned(_) => Role::Resigned,
+            Self::Stopped => Role::Stopped,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The requests of elections, as they come in.
+
+use wire::ErrorCode;
+
+use super::state::State;
+use super::{Quorum, Role};
+use crate::{BeginEpochRequest, Body, EndEpochRequest, ReplicaKey, VoteRequest};
+
+impl Quorum {
+    /// Whether a request is meant for this node with this disk. A node whose disk was wiped is
+    /// not the voter it was: that one's votes are lost.
+    fn is_meant(&self, voter: &ReplicaKey) -> bool {
+        voter.may_be(&self.config.key())
+    }
+
+    pub(super) fn vote(&mut self, token: u64, request: &VoteRequest) {
+        if !self.is_meant(&request.voter) {
+            return self.refuse(token, ErrorCode::InvalidVoterKey);
+        }
+        if request.epoch < self.election.epoch {
+            return self.refuse(token, ErrorCode::FencedLeaderEpoch);
+        }
+        if request.candidate.id == self.config.node {
+            return self.refuse(token, ErrorCode::InvalidRequest);
+        }
+        self.enter_epoch(request.epoch);
+        let granted = self.may_vote_for(request);
+        if granted && !request.pre_vote && self.election.voted.is_none() {
+            self.election.voted = Some((request.candidate.id, request.candidate.directory));
+            // Give it the time to win.
+            self.detach();
+        }
+        self.respond(token, ErrorCode::None, Body::Vote { granted });
+    }
+
+    fn may_vote_for(&self, request: &VoteRequest) -> bool {
+        let ours = (self.log.last_epoch(), self.log.end());
+        let up_to_date = (request.last_epoch, request.end_offset) >= ours;
+        if request.pre_vote {
+            return up_to_date && !self.hears_leader();
+        }
+        // In a quorum of `kraft.version` 0 the vote on disk names no directory.
+        let voted_for = |(id, directory)| ReplicaKey { id, directory }.may_be(&request.candidate);
+        match (self.role(), self.election.voted) {
+            (Role::Candidate | Role::Leader | Role::Resigned | Role::Stopped, _) => false,
+            (_, Some(voted)) => voted_for(voted),
+            (_, None) => up_to_date && self.election.leader.is_none(),
+        }
+    }
+
+    /// Whether this node has reason to believe that the epoch has a leader at work.
+    fn hears_leader(&self) -> bool {
+        match &self.state {
+            State::Leader(_) => true,
+            State::Follower(follower) => follower.fetched,
+            _ => false,
+        }
+    }
+
+    pub(super) fn begin_epoch(&mut self, token: u64, request: &BeginEpochRequest) {
+        if !self.is_meant(&request.voter) {
+            return self.refuse(token, ErrorCode::InvalidVoterKey);
+        }
+        if request.epoch < self.election.epoch {
+            return self.refuse(token, ErrorCode::FencedLeaderEpoch);
+        }
+        let other = self.election.leader.is_some_and(|leader| leader != request.leader);
+        let itself = request.leader == self.config.node;
+        if itself || (request.epoch == self.election.epoch && other) {
+            return self.refuse(token, ErrorCode::InvalidRequest);
+        }
+        self.enter_epoch(request.epoch);
+        // It lives after all.
+        self.gone = None;
+        match self.role() {
+            Role::Leader | Role::Follower | Role::Resigned | Role::Stopped => {}
+            _ => self.follow(request.leader, request.endpoints.clone()),
+        }
+        self.refuse(token, ErrorCode::None);
+    }
+
+    pub(super) fn end_epoch(&mut self, token: u64, request: &EndEpochRequest) {
+        if request.epoch < self.election.epoch {
+            return self.refuse(token, ErrorCode::FencedLeaderEpoch);
+        }
+        self.enter_epoch(request.epoch);
+        let followed = matches!(&self.state, State::Follower(f) if f.leader == request.leader);
+        if followed {
+            let rank = request.successors.iter().position(|key| self.is_meant(key));
+            let rank = i64::try_from(rank.unwrap_or(request.successors.len())).unwrap_or(i64::MAX);
+            // Those behind in the row let those before them win.
+            let step = self.config.election_timeout_ms / 4;
+            let wait = rank.saturating_mul(step).min(self.config.election_timeout_ms);
+            self.give_up_leader(wait);
+        }
+        self.refuse(token, ErrorCode::None);
+    }
+}

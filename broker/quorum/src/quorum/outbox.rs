@@ -54,7 +54,7 @@ impl Quorum {
             let held = std::mem::take(&mut self.held);
             for effect in held {
                 let effect = self.still_true(effect);
-                self.out.push(effect);
+                self.out.extend(effect);
             }
             self.vote_for_self()?;
         }
@@ -71,7 +71,8 @@ impl Quorum {
     }
 
     /// An answer that promises bytes of the log is void once another leads: the log may be cut.
-    fn still_true(&self, effect: Effect) -> Effect {
+    /// A question of an earlier role is not asked any more.
+    fn still_true(&self, effect: Effect) -> Option<Effect> {
         match effect {
             Effect::Respond { token, mut response } => {
                 let bytes = matches!(response.body, Body::Fetch(_) | Body::FetchSnapshot(_));
@@ -80,9 +81,10 @@ impl Quorum {
                     response.error = ErrorCode::NotLeaderOrFollower;
                     response.body = Body::Empty;
                 }
-                Effect::Respond { token, response }
+                Some(Effect::Respond { token, response })
             }
-            other => other,
+            Effect::Send { id, .. } if !self.sent.contains_key(&id) => None,
+            other => Some(other),
         }
     }
 

@@ -9,9 +9,11 @@
 //! Nothing here does IO, reads a clock, or depends on hash order.
 #![forbid(unsafe_code)]
 
+pub mod broker_config;
 pub mod control;
 pub mod delta;
 pub mod features;
+pub mod group_config;
 pub mod health;
 pub mod image;
 pub mod pmap;

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod configs;
 mod controller;
 mod error;
 mod group_log;

@@ -286,6 +286,7 @@ fn load_logs(
     controller: &mut Controller,
     now_ms: i64,
 ) -> Result<Loaded, Error> {
+    let defaults = config.settings.topic_defaults_in(image);
     let place = |name: &TopicPartition, id: Option<TopicId>| {
         let topic = image.topics.by_name(&name.topic);
         let topic = topic.filter(|topic| id.is_none_or(|id| id == topic.id));
@@ -293,7 +294,7 @@ fn load_logs(
         match assigned {
             Some(assigned) if assigned.replicas.contains(&config.node_id) => {
                 let overrides = image.configs.of_topic(&name.topic);
-                let resolved = config.settings.topic_defaults.resolve(overrides);
+                let resolved = defaults.resolve(overrides);
                 let log = Arc::new(log_config(&resolved, &config.log_limits));
                 match (id, topic) {
                     (None, Some(topic)) => Placement::Adopt(log, topic.id),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use metadata::image::{Resource, ResourceKind, Topic};
+use metadata::topic_config::Defaults;
 use metadata::{Delta, Image, TopicChange};
 use replication::partition::{Identity, Leadership};
 use replication::{Partition, partition};
@@ -30,7 +31,12 @@ pub(crate) struct TopicSettings {
 impl Node {
     /// What holds for a topic under this image.
     pub(crate) fn topic_settings(&self, image: &Image, name: &str) -> TopicSettings {
-        let resolved = self.config.settings.topic_defaults.resolve(image.configs.of_topic(name));
+        let defaults = self.config.settings.topic_defaults_in(image);
+        self.settings_over(&defaults, image, name)
+    }
+
+    fn settings_over(&self, defaults: &Defaults, image: &Image, name: &str) -> TopicSettings {
+        let resolved = defaults.resolve(image.configs.of_topic(name));
         let min_insync = resolved.int("min.insync.replicas", 1);
         TopicSettings {
             log: Arc::new(log_config(&resolved, &self.config.log_limits)),
@@ -47,9 +53,7 @@ impl Node {
             changed.extend(self.changed_topic(now_ms, next, topic, partitions));
         }
         self.partitions.change(changed, &[]);
-        for resource in &delta.configs {
-            self.reconfigure(next, resource);
-        }
+        self.reconfigure(next, &delta.configs);
     }
 
     /// Stops what deleted topics had and gives the names that are free now. `random` names the
@@ -212,13 +216,27 @@ impl Node {
         })
     }
 
-    fn reconfigure(&self, next: &Image, resource: &Resource) {
-        if resource.kind != ResourceKind::Topic {
+    /// Puts what is set on topics and brokers in force; a broker's keys are the defaults of all
+    /// topics.
+    fn reconfigure(&self, next: &Image, resources: &BTreeSet<Resource>) {
+        if resources.is_empty() {
             return;
         }
-        let Some(topic) = next.topics.by_name(&resource.name) else { return };
+        let defaults = self.config.settings.topic_defaults_in(next);
+        let before = self.config.settings.topic_defaults_in(&self.image());
+        if defaults != before {
+            next.topics.iter().for_each(|topic| self.reconfigure_topic(next, topic, &defaults));
+            return;
+        }
+        for resource in resources.iter().filter(|one| one.kind == ResourceKind::Topic) {
+            let Some(topic) = next.topics.by_name(&resource.name) else { continue };
+            self.reconfigure_topic(next, topic, &defaults);
+        }
+    }
+
+    fn reconfigure_topic(&self, next: &Image, topic: &Topic, defaults: &Defaults) {
         let Some(replicas) = self.partitions.by_id(topic.id) else { return };
-        let settings = self.topic_settings(next, &topic.name);
+        let settings = self.settings_over(defaults, next, &topic.name);
         for partition in replicas.iter() {
             // An offline partition takes the configuration over when it is opened again.
             let _ = partition.update_config(Arc::clone(&settings.log));

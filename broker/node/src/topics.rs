@@ -1,7 +1,11 @@
-//! Topics: made, made on first use, deleted.
+//! Topics: made, made on first use, given more partitions, deleted.
 
 use metadata::control::topics;
 use wire::ErrorCode;
+use wire::messages::create_partitions_request::CreatePartitionsRequest;
+use wire::messages::create_partitions_response::{
+    CreatePartitionsResponse, CreatePartitionsTopicResult,
+};
 use wire::messages::create_topics_request::CreateTopicsRequest;
 use wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use wire::messages::delete_topics_request::DeleteTopicsRequest;
@@ -42,6 +46,25 @@ impl Node {
                 ..Default::default()
             });
             CreateTopicsResponse { topics: refused.collect(), ..Default::default() }
+        })
+    }
+
+    /// Serves CreatePartitions; when it returns the partitions are durable and served. Blocks on
+    /// the disk.
+    pub fn create_partitions(
+        &self,
+        now_ms: i64,
+        request: &CreatePartitionsRequest,
+    ) -> CreatePartitionsResponse {
+        let decided = self.decide(now_ms, |ctx| topics::create_partitions(ctx, request));
+        decided.unwrap_or_else(|error| {
+            let message = error.to_string();
+            let refused = request.topics.iter().map(|topic| CreatePartitionsTopicResult {
+                name: topic.name.clone(),
+                error_code: ErrorCode::KafkaStorageError.into(),
+                error_message: Some(message.clone()),
+            });
+            CreatePartitionsResponse { results: refused.collect(), ..Default::default() }
         })
     }
 

@@ -8,19 +8,24 @@ pub mod brokers;
 pub mod configs;
 pub mod describe_configs;
 pub mod features;
+pub mod list_config_resources;
 mod placement;
 pub mod producer_ids;
 pub mod topics;
 
 use wire::ErrorCode;
-use wire::ids::TopicId;
+use wire::ids::{BrokerId, TopicId};
 
+use crate::broker_config::BrokerKeys;
 use crate::image::Image;
 use crate::topic_config;
 use wire::messages::metadata_records::MetadataRecord;
 
 /// The most partitions that one request may create; a batch of the metadata log is bounded.
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+
+/// The most records that one request may write otherwise.
+const RECORDS_PER_REQUEST_MAX: usize = 10_000;
 
 /// What was decided: the records to write and, once they are committed, the answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +49,10 @@ pub struct Refusal {
 /// What the control plane takes from the configuration of the broker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// `node.id`.
+    pub node_id: BrokerId,
+    /// The broker's keys, with what its file sets.
+    pub broker: BrokerKeys,
     /// `num.partitions`.
     pub num_partitions: i32,
     /// `default.replication.factor`.
@@ -58,7 +67,7 @@ pub struct Settings {
     pub offsets_topic_replication_factor: i16,
     /// `offsets.topic.segment.bytes`.
     pub offsets_topic_segment_bytes: i32,
-    /// What holds for a topic that sets nothing.
+    /// What holds for a topic that sets nothing, as the broker's file has it.
     pub topic_defaults: topic_config::Defaults,
 }
 
@@ -82,6 +91,8 @@ impl Settings {
     /// Kafka's defaults, over topic defaults that were resolved against the broker's keys.
     pub fn new(topic_defaults: topic_config::Defaults) -> Self {
         Self {
+            node_id: BrokerId(0),
+            broker: BrokerKeys::default(),
             num_partitions: 1,
             default_replication_factor: 1,
             delete_topic_enable: true,
@@ -91,6 +102,13 @@ impl Settings {
             offsets_topic_segment_bytes: 104_857_600,
             topic_defaults,
         }
+    }
+}
+
+impl Settings {
+    /// What holds for a topic that sets nothing, with what is set on brokers while they run.
+    pub fn topic_defaults_in(&self, image: &Image) -> topic_config::Defaults {
+        self.topic_defaults.under(&self.broker.layers(image, self.node_id))
     }
 }
 

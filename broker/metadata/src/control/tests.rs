@@ -6,20 +6,17 @@ use wire::messages::create_topics_request::{
 };
 use wire::messages::create_topics_response::CreatableTopicResult;
 use wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
-use wire::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
-};
 
-use wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use wire::messages::partition_change_record::PartitionChangeRecord;
 
 use super::brokers::{Registration, register_broker, unfence_broker};
-use super::configs::incremental_alter_configs;
-use super::describe_configs::describe_configs;
 use super::features::bootstrap;
 use super::producer_ids::allocate_producer_ids;
 use super::topics::{auto_create, create_topics, delete_topics};
 use super::*;
+
+mod configs;
+mod partitions;
 
 /// A control plane with an image of its own.
 struct Harness {
@@ -442,104 +439,4 @@ fn bootstrap_says_only_what_is_missing() {
     assert_eq!(h.image.features.metadata_version(), crate::features::METADATA_VERSION);
     assert_eq!(h.image.features.level("group.version"), 0);
     assert!(bootstrap(&h.image, "another").is_empty());
-}
-
-#[test]
-fn topic_configs_are_altered_key_by_key() {
-    let mut h = Harness::with_brokers(&[1]);
-    h.create_one(configured("t", "retention.ms", Some("5")));
-    let alter = |h: &mut Harness, kind: i8, name: &str, ops: &[(i8, &str, Option<&str>)]| {
-        let configs = ops
-            .iter()
-            .map(|(op, key, value)| AlterableConfig {
-                name: (*key).to_owned(),
-                config_operation: *op,
-                value: value.map(str::to_owned),
-            })
-            .collect();
-        let resource =
-            AlterConfigsResource { resource_type: kind, resource_name: name.to_owned(), configs };
-        let request =
-            IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-        let decision = h.decide(|ctx| incremental_alter_configs(ctx, &request));
-        h.apply(&decision.records);
-        ErrorCode::from_i16(decision.response.responses[0].error_code).unwrap()
-    };
-    let ops: &[(i8, &str, Option<&str>)] = &[
-        (0, "segment.ms", Some("7")),
-        (1, "retention.ms", None),
-        (2, "cleanup.policy", Some("compact")),
-    ];
-    assert_eq!(alter(&mut h, 2, "t", ops), ErrorCode::None);
-    let set: Vec<_> = h.image.configs.of_topic("t").collect();
-    assert_eq!(set, [("cleanup.policy", "delete,compact"), ("segment.ms", "7")]);
-    let subtract = [(3, "cleanup.policy", Some("delete"))];
-    assert_eq!(alter(&mut h, 2, "t", &subtract), ErrorCode::None);
-    assert_eq!(h.image.configs.of_topic("t").next(), Some(("cleanup.policy", "compact")));
-    for (kind, name, op, expected) in [
-        (2, "nope", (0, "segment.ms", Some("7")), ErrorCode::UnknownTopicOrPartition),
-        (2, "t", (0, "segment.ms", Some("0")), ErrorCode::InvalidConfig),
-        (2, "t", (0, "segment.ms", None), ErrorCode::InvalidConfig),
-        (2, "t", (0, "no.such", Some("1")), ErrorCode::InvalidConfig),
-        (2, "t", (2, "segment.ms", Some("1")), ErrorCode::InvalidConfig),
-        (2, "t", (9, "segment.ms", Some("1")), ErrorCode::InvalidRequest),
-        (4, "1", (0, "segment.ms", Some("1")), ErrorCode::InvalidRequest),
-    ] {
-        assert_eq!(alter(&mut h, kind, name, &[op]), expected, "{op:?}");
-    }
-    assert_eq!(h.image.configs.of_topic("t").count(), 2);
-}
-
-#[test]
-fn topic_configs_are_described_with_their_sources() {
-    let mut h = Harness::with_brokers(&[1]);
-    h.settings.topic_defaults = topic_config::Defaults::from_broker(|key| {
-        (key == "log.retention.minutes").then(|| "3".to_owned())
-    })
-    .unwrap();
-    h.create_one(configured("t", "retention.ms", Some("5")));
-    let ask = |kind: i8, name: &str, keys: Option<&[&str]>, all: bool| {
-        let configuration_keys =
-            keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
-        let resource = DescribeConfigsResource {
-            resource_type: kind,
-            resource_name: name.to_owned(),
-            configuration_keys,
-        };
-        let request = DescribeConfigsRequest {
-            resources: vec![resource],
-            include_synonyms: all,
-            include_documentation: all,
-        };
-        describe_configs(&h.image, &h.settings, &request).results.remove(0)
-    };
-    let everything = ask(2, "t", None, false);
-    assert_eq!(everything.configs.len(), topic_config::TABLE.len());
-    assert!(everything.configs.iter().all(|c| c.synonyms.is_empty() && c.documentation.is_none()));
-    let one = ask(2, "t", Some(&["retention.ms"]), true).configs.remove(0);
-    let head = (one.value.as_deref(), one.config_source, one.config_type);
-    assert_eq!(head, (Some("5"), 1, 5));
-    assert!(one.documentation.is_some());
-    let synonyms: Vec<(&str, &str, i8)> = one
-        .synonyms
-        .iter()
-        .map(|s| (s.name.as_str(), s.value.as_deref().unwrap(), s.source))
-        .collect();
-    assert_eq!(
-        synonyms,
-        [
-            ("retention.ms", "5", 1),
-            ("log.retention.minutes", "3", 4),
-            ("log.retention.hours", "168", 5),
-        ]
-    );
-    for (kind, name, expected) in [
-        (2, "nope", ErrorCode::UnknownTopicOrPartition),
-        (2, "a/b", ErrorCode::InvalidTopicException),
-        (4, "1", ErrorCode::InvalidRequest),
-    ] {
-        let result = ask(kind, name, None, false);
-        assert_eq!(result.error_code, expected.code());
-        assert!(result.error_message.is_some() && result.configs.is_empty());
-    }
 }

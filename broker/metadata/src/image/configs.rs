@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use wire::ids::BrokerId;
 use wire::messages::config_record::ConfigRecord;
 
 use crate::pmap::PMap;
@@ -49,6 +50,16 @@ impl Resource {
     /// A topic's configuration.
     pub fn topic(name: &str) -> Self {
         Self { kind: ResourceKind::Topic, name: name.to_owned() }
+    }
+
+    /// One broker's configuration.
+    pub fn broker(id: BrokerId) -> Self {
+        Self { kind: ResourceKind::Broker, name: id.to_string() }
+    }
+
+    /// A group's configuration.
+    pub fn group(name: &str) -> Self {
+        Self { kind: ResourceKind::Group, name: name.to_owned() }
     }
 
     /// The configuration of all brokers.

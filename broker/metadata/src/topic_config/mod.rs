@@ -10,6 +10,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use crate::broker_config::Layers;
 pub use check::Check;
 pub use table::TABLE;
 pub use value::{Kind, Value};
@@ -79,10 +80,20 @@ pub enum ConfigError {
 pub enum Source {
     /// Set on the topic.
     Topic = 1,
+    /// Set on the broker while it runs.
+    DynamicBroker = 2,
+    /// Set on all brokers while they run.
+    DynamicDefault = 3,
     /// Set in the broker's configuration.
     StaticBroker = 4,
     /// Set nowhere.
     Default = 5,
+    /// The level of one of the broker's loggers.
+    Logger = 6,
+    /// Set on a subscription to clients' metrics.
+    ClientMetrics = 7,
+    /// Set on the group.
+    Group = 8,
 }
 
 /// One key with the value that holds for it.
@@ -153,6 +164,24 @@ impl Defaults {
         Ok(Self { values })
     }
 
+    /// The same, under what is set on brokers while they run. What was accepted then and is no
+    /// value any more is passed over: the broker must still start.
+    #[must_use]
+    pub fn under(&self, layers: &Layers<'_>) -> Self {
+        let mut values = self.values.clone();
+        for def in TABLE {
+            let names: Vec<&str> = def.synonyms.iter().map(|synonym| synonym.name).collect();
+            let Some((name, source, text)) = layers.first(&names) else { continue };
+            let synonym = def.synonyms.iter().find(|synonym| synonym.name == name);
+            let Some(synonym) = synonym else { continue };
+            let Ok(text) = synonym.convert(def, text) else { continue };
+            let Ok(value) = def.parse(&text) else { continue };
+            let synonym = Some(synonym);
+            values.insert(def.name, Effective { name: def.name, text, value, source, synonym });
+        }
+        Self { values }
+    }
+
     /// The default that holds for a key.
     pub fn get(&self, name: &str) -> Option<&Effective> {
         self.values.get(name)
@@ -206,16 +235,6 @@ impl Effective {
 }
 
 impl Synonym {
-    /// A topic key's value in the unit of this key.
-    pub(crate) fn in_own_unit(&self, text: &str) -> String {
-        match text.parse::<i64>() {
-            Ok(number) if self.factor != 1 && number >= 0 => {
-                number.checked_div(self.factor).unwrap_or(number).to_string()
-            }
-            _ => text.to_owned(),
-        }
-    }
-
     fn convert(&self, def: &Def, text: &str) -> Result<String, ConfigError> {
         if self.factor == 1 {
             return Ok(text.to_owned());

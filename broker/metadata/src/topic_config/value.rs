@@ -65,3 +65,17 @@ impl Value {
         }
     }
 }
+
+impl std::fmt::Display for Value {
+    /// As Kafka prints values of this type.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Boolean(value) => write!(f, "{value}"),
+            Self::String(value) => f.write_str(value),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Long(value) => write!(f, "{value}"),
+            Self::Double(value) => f.write_str(&crate::broker_config::java_double(*value)),
+            Self::List(items) => f.write_str(&items.join(",")),
+        }
+    }
+}

@@ -18,7 +18,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use def::{Check, Def, Kind, Role, Value};
+pub use def::{Check, Def, Kind, Role, Update, Value};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use resolved::{Held, Layers, Note, Resolved};
 pub use settings::{
@@ -91,6 +91,8 @@ impl Settings {
             cluster_id: self.node.cluster_id.clone(),
             endpoints,
             settings: metadata::control::Settings {
+                node_id: BrokerId(self.node.node_id),
+                broker: self.broker_keys.clone(),
                 num_partitions: self.topics.partitions,
                 default_replication_factor: self.topics.replication_factor,
                 delete_topic_enable: self.topics.deletable,

@@ -76,6 +76,8 @@ impl std::fmt::Display for Note {
 #[derive(Debug, Clone)]
 pub struct Resolved {
     values: BTreeMap<&'static str, Held>,
+    /// What is set under names that have no definition: of single listeners, of plugins.
+    others: BTreeMap<String, String>,
     /// What the operator should read once at start.
     pub notes: Vec<Note>,
 }
@@ -109,7 +111,7 @@ impl Resolved {
     }
 
     fn lay(settings: Vec<Setting>, notes: Vec<Note>, errors: &mut Vec<ConfigError>) -> Self {
-        let mut resolved = Self { values: BTreeMap::new(), notes };
+        let mut resolved = Self { values: BTreeMap::new(), others: BTreeMap::new(), notes };
         let mut without_meaning = Vec::new();
         for def in registry::all() {
             let Some(text) = def.default else { continue };
@@ -121,7 +123,10 @@ impl Resolved {
         for Setting { key, value, at } in settings {
             match registry::meaning(&key, &at) {
                 Err(error) => errors.push(error),
-                Ok(Meaning::Accepted) => push_once(&mut without_meaning, &key),
+                Ok(Meaning::Accepted) => {
+                    push_once(&mut without_meaning, &key);
+                    resolved.others.insert(key, value);
+                }
                 Ok(Meaning::Known(def)) => {
                     match def.role {
                         Role::Applied => {}
@@ -168,6 +173,13 @@ impl Resolved {
     /// What some layer wrote for the key.
     pub(super) fn set_text(&self, name: &str) -> Option<String> {
         self.held(name).filter(|held| held.at != Source::Default).map(|held| held.text.clone())
+    }
+
+    /// Everything that some layer sets, as it was written.
+    pub(super) fn all_set(&self) -> BTreeMap<String, String> {
+        let set = self.values.iter().filter(|(_, held)| held.at != Source::Default);
+        let set = set.map(|(name, held)| ((*name).to_owned(), held.text.clone()));
+        set.chain(self.others.clone()).collect()
     }
 
     /// The number that the key holds, if it is set.

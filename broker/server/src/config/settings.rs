@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use metadata::broker_config::BrokerKeys;
 use metadata::topic_config::Defaults;
 use wire::ids::Uuid;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub metadata_log_dir: PathBuf,
     /// Threads that open logs at start, for each directory.
     pub recovery_threads_per_dir: usize,
+    /// Every key of the broker with what is set, for what changes while it runs.
+    pub broker_keys: BrokerKeys,
     /// What a topic gets that does not say otherwise.
     pub topic_defaults: Defaults,
     /// `tidelog.produce.validation=relaxed`

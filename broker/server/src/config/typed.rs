@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use metadata::broker_config::{BrokerKeys, address_counts};
 use metadata::topic_config::Defaults;
 use wire::ids::Uuid;
 
@@ -36,6 +37,7 @@ impl Settings {
             metadata_log_dir: metadata_log_dir(resolved, &log_dirs)?,
             log_dirs,
             recovery_threads_per_dir: resolved.get("num.recovery.threads.per.data.dir")?,
+            broker_keys: BrokerKeys::new(super::registry::all(), resolved.all_set()),
             topic_defaults: topic_defaults(resolved)?,
             relaxed_validation: resolved.text("tidelog.produce.validation")?.as_deref()
                 == Some("relaxed"),
@@ -194,15 +196,7 @@ fn idle_max(resolved: &Resolved) -> Result<Duration, ConfigError> {
 fn per_ip_overrides(resolved: &Resolved) -> Result<Vec<(IpAddr, usize)>, ConfigError> {
     const KEY: &str = "max.connections.per.ip.overrides";
     let text = resolved.text(KEY)?.unwrap_or_default();
-    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let wrong = || invalid(resolved, KEY, pair, "ADDRESS:COUNT, separated by commas");
-            let (address, count) = pair.rsplit_once(':').ok_or_else(wrong)?;
-            let address = address.trim_start_matches('[').trim_end_matches(']');
-            Ok((address.parse().map_err(|_| wrong())?, count.trim().parse().map_err(|_| wrong())?))
-        })
-        .collect()
+    address_counts(&text).ok_or_else(|| invalid(resolved, KEY, &text, "ADDRESS:COUNT"))
 }
 
 /// A port of -1 is no admin listener; an empty host is every address.

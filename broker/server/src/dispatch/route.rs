@@ -42,6 +42,12 @@ pub(super) fn route(
         ApiKey::DeleteGroups => serve(b, p, h, body, to::groups::delete_groups::handle),
         ApiKey::OffsetDelete => serve(b, p, h, body, to::groups::offset_delete::handle),
         ApiKey::DescribeConfigs => serve(b, p, h, body, to::describe_configs::handle),
+        ApiKey::AlterConfigs => serve(b, p, h, body, to::alter_configs::handle),
+        ApiKey::CreatePartitions => serve(b, p, h, body, to::create_partitions::handle),
+        ApiKey::IncrementalAlterConfigs => {
+            serve(b, p, h, body, to::incremental_alter_configs::handle)
+        }
+        ApiKey::ListConfigResources => serve(b, p, h, body, to::list_config_resources::handle),
         ApiKey::DescribeCluster => serve(b, p, h, body, to::describe_cluster::handle),
         ApiKey::DescribeTopicPartitions => {
             serve(b, p, h, body, to::describe_topic_partitions::handle)

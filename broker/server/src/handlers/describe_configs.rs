@@ -1,6 +1,6 @@
-//! DescribeConfigs: what holds for topics.
+//! DescribeConfigs: what holds for topics, brokers, loggers, groups.
 
-use metadata::control::describe_configs::describe_configs;
+use metadata::control::describe_configs::{Subject, describe_configs};
 use wire::messages::describe_configs_request::DescribeConfigsRequest;
 use wire::messages::describe_configs_response::DescribeConfigsResponse;
 
@@ -11,5 +11,7 @@ pub(crate) fn handle(
     request: DescribeConfigsRequest,
 ) -> Answer<DescribeConfigsResponse> {
     let node = &call.broker.node;
-    Answer::Now(describe_configs(&node.image(), &node.config().settings, &request))
+    let (image, loggers) = (node.image(), crate::logging::levels::levels());
+    let settings = &node.config().settings;
+    Answer::Now(describe_configs(&Subject { image: &image, settings, loggers: &loggers }, &request))
 }

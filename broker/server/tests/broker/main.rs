@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod configs;
 mod harness;
 mod hostile;
 mod produce_fetch;

@@ -2,8 +2,10 @@
 
 use wire::frame::decode_response;
 use wire::message::Request;
+use wire::messages::alter_configs_request::AlterConfigsRequest;
 use wire::messages::api_versions_request::ApiVersionsRequest;
 use wire::messages::api_versions_response::ApiVersionsResponse;
+use wire::messages::create_partitions_request::CreatePartitionsRequest;
 use wire::messages::create_topics_request::CreateTopicsRequest;
 use wire::messages::delete_groups_request::DeleteGroupsRequest;
 use wire::messages::delete_records_request::DeleteRecordsRequest;
@@ -15,9 +17,11 @@ use wire::messages::describe_topic_partitions_request::DescribeTopicPartitionsRe
 use wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use wire::messages::heartbeat_request::HeartbeatRequest;
+use wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use wire::messages::init_producer_id_request::InitProducerIdRequest;
 use wire::messages::join_group_request::JoinGroupRequest;
 use wire::messages::leave_group_request::LeaveGroupRequest;
+use wire::messages::list_config_resources_request::ListConfigResourcesRequest;
 use wire::messages::list_groups_request::ListGroupsRequest;
 use wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
@@ -117,6 +121,7 @@ fn every_advertised_version_is_answered() {
     }
     sweep_control(client, left);
     sweep_configs(client, left);
+    sweep_alter_configs(client, left);
     sweep_groups(client, left);
     let missing: Vec<i16> = left.api_keys.iter().map(|api| api.api_key).collect();
     assert!(missing.is_empty(), "advertised and not tested: {missing:?}");
@@ -136,8 +141,15 @@ fn sweep_configs(client: &mut Client, left: &mut ApiVersionsResponse) {
         assert_eq!(result.error_code, 0, "DescribeConfigs {version}");
         let retention = result.configs.iter().find(|c| c.name == "retention.ms").unwrap();
         assert_eq!(retention.value.as_deref(), Some("604800000"), "{version}");
-        assert_eq!(retention.synonyms[0].name, "log.retention.hours", "{version}");
+        let policy = result.configs.iter().find(|c| c.name == "cleanup.policy").unwrap();
+        assert_eq!(policy.synonyms[0].name, "log.cleanup.policy", "{version}");
     }
+}
+
+fn sweep_alter_configs(client: &mut Client, left: &mut ApiVersionsResponse) {
+    sweep(client, left, |_| AlterConfigsRequest::default());
+    sweep(client, left, |_| ListConfigResourcesRequest::default());
+    sweep(client, left, |_| IncrementalAlterConfigsRequest::default());
 }
 
 fn sweep_control(client: &mut Client, left: &mut ApiVersionsResponse) {
@@ -149,6 +161,7 @@ fn sweep_control(client: &mut Client, left: &mut ApiVersionsResponse) {
         ..OffsetForLeaderEpochRequest::default()
     });
     sweep(client, left, |_| CreateTopicsRequest::default());
+    sweep(client, left, |_| CreatePartitionsRequest::default());
     sweep(client, left, |_| DeleteTopicsRequest::default());
     sweep(client, left, |_| DeleteRecordsRequest::default());
     sweep(client, left, |_| DescribeClusterRequest::default());

@@ -177,7 +177,8 @@ fn check_configs(ctx: &Context<'_>, configs: &[CreatableTopicConfig]) -> Result<
         };
         pairs.insert(config.name.as_str(), value.as_str());
     }
-    ctx.settings.topic_defaults.validate(pairs).map_err(|err| invalid(err.to_string()))
+    let defaults = ctx.settings.topic_defaults_in(ctx.image);
+    defaults.validate(pairs).map_err(|err| invalid(err.to_string()))
 }
 
 fn automatic(ctx: &mut Context<'_>, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, Refusal> {
@@ -228,7 +229,8 @@ fn manual(image: &Image, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, R
             )));
         }
         let size = assignment.broker_ids.len();
-        check_assignment(image, assignment, *factor.get_or_insert(size)).map_err(invalid)?;
+        let factor = *factor.get_or_insert(size);
+        check_assignment(image, index, &assignment.broker_ids, factor).map_err(invalid)?;
     }
     if !by_index.keys().copied().eq((0..).take(by_index.len())) {
         return Err(invalid(
@@ -238,13 +240,14 @@ fn manual(image: &Image, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, R
     Ok(by_index.values().map(|a| a.broker_ids.iter().copied().map(BrokerId).collect()).collect())
 }
 
-/// Checks the assignment of one partition; `factor` is how many replicas the first one had.
-fn check_assignment(
+/// Checks the assignment of one partition; `factor` is how many replicas the
+/// others have.
+pub(super) fn check_assignment(
     image: &Image,
-    assignment: &CreatableReplicaAssignment,
+    index: i32,
+    ids: &[i32],
     factor: usize,
 ) -> Result<(), String> {
-    let ids = &assignment.broker_ids;
     if ids.is_empty() {
         return Err("The manual partition assignment includes an empty replica list.".to_owned());
     }
@@ -277,16 +280,15 @@ fn check_assignment(
     let active = |id: &i32| image.brokers.get(BrokerId(*id)).is_some_and(|b| b.is_active());
     if !ids.iter().any(active) {
         return Err(format!(
-            "All brokers specified in the manual partition assignment for partition {} are \
-             fenced or in controlled shutdown.",
-            assignment.partition_index
+            "All brokers specified in the manual partition assignment for partition {index} are \
+             fenced or in controlled shutdown."
         ));
     }
     Ok(())
 }
 
 /// A partition as it begins: every active replica in sync, the first of them leading.
-fn new_partition(image: &Image, replicas: &[BrokerId]) -> Partition {
+pub(super) fn new_partition(image: &Image, replicas: &[BrokerId]) -> Partition {
     let broker = |id: &BrokerId| image.brokers.get(*id);
     let isr: Vec<BrokerId> =
         replicas.iter().copied().filter(|id| broker(id).is_some_and(|b| b.is_active())).collect();

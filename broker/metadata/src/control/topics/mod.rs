@@ -1,7 +1,9 @@
-//! Topics: create, create on first use, delete.
+//! Topics: create, create on first use, delete; more partitions.
 
 mod create;
 mod delete;
+mod partitions;
 
 pub use create::{auto_create, create_topics};
 pub use delete::delete_topics;
+pub use partitions::create_partitions;

@@ -31,9 +31,11 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .doc("Segment size of __consumer_offsets."),
     int("producer.id.expiration.ms", "86400000")
         .min(1.0)
-        .doc("How long an idle producer id is remembered."),
+        .doc("How long an idle producer id is remembered.")
+        .cluster_wide(),
     int("producer.id.expiration.check.interval.ms", "600000")
         .min(1.0)
-        .doc("How often idle producer ids are looked for."),
+        .doc("How often idle producer ids are looked for.")
+        .internal(),
     int("transaction.max.timeout.ms", "900000").min(1.0),
 ];

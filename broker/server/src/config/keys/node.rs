@@ -11,14 +11,16 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .doc("What this process is; one process is both for now."),
     unset("broker.rack", Kind::Text).doc("The rack of this node, told to clients."),
     list("listeners", "PLAINTEXT://:9092")
-        .doc("The addresses to listen on: NAME://HOST:PORT; an empty host is every address."),
+        .doc("The addresses to listen on: NAME://HOST:PORT; an empty host is every address.")
+        .per_broker(),
     unset("advertised.listeners", Kind::List)
         .doc("The addresses told to clients, when they differ from listeners."),
     text(
         "listener.security.protocol.map",
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
     )
-    .doc("The security protocol of each listener name."),
+    .doc("The security protocol of each listener name.")
+    .per_broker(),
     unset("inter.broker.listener.name", Kind::Text),
     list("controller.listener.names", "")
         .doc("The listeners of the controller; not opened while the quorum is this process alone."),
@@ -36,9 +38,16 @@ pub(in crate::config) const KEYS: &[Def] = &[
     ),
     int("max.connections", "2147483647")
         .min(0.0)
-        .doc("Connections in total; the limit of open files caps it further."),
-    int("max.connections.per.ip", "1000").min(0.0).doc("Connections from one address."),
-    text("max.connections.per.ip.overrides", ""),
+        .doc("Connections in total; the limit of open files caps it further.")
+        .cluster_wide(),
+    int("max.connections.per.ip", "1000")
+        .min(0.0)
+        .doc("Connections from one address.")
+        .cluster_wide(),
+    text("max.connections.per.ip.overrides", "")
+        .check(Check::AddressCounts)
+        .doc("Connections from single addresses: ADDRESS:COUNT, separated by commas.")
+        .cluster_wide(),
     long("connections.max.idle.ms", "600000")
         .doc("A connection without a request for this long is closed."),
     int("max.incremental.fetch.session.cache.slots", "1000")

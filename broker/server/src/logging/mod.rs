@@ -8,6 +8,8 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
+pub(crate) mod levels;
+
 use crate::error::Error;
 
 /// Reaches the filter of the running process.
@@ -24,10 +26,10 @@ fn unknown_level(filter: &str) -> Option<&str> {
 }
 
 /// Starts logging for the process. `filter` is a level (`info`) or directives
-/// (`info,server=debug`).
+/// (`info,tidelog_server=debug`).
 pub fn init(json: bool, filter: &str) -> Result<(), Error> {
-    let (filter, handle) = reload::Layer::new(parse(filter)?);
-    let registry = tracing_subscriber::registry().with(filter);
+    let (layer_of_filter, handle) = reload::Layer::new(parse(filter)?);
+    let registry = tracing_subscriber::registry().with(layer_of_filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let started = if json {
         registry.with(layer.json().flatten_event(true)).try_init()
@@ -37,7 +39,10 @@ pub fn init(json: bool, filter: &str) -> Result<(), Error> {
     };
     // A test or an embedder may have started it already; its choice stands.
     if started.is_ok() {
+        let own = handle.clone();
         let _ = FILTER.set(handle);
+        let reload = move |filter| own.reload(filter).map_err(|error| error.to_string());
+        levels::begin(filter, Box::new(reload));
     }
     Ok(())
 }
@@ -55,7 +60,9 @@ pub(crate) fn change_filter(filter: &str) -> Result<(), Error> {
     let Some(handle) = FILTER.get() else {
         return Err(refused("this process logs by other means".to_owned()));
     };
-    handle.reload(parsed).map_err(|error| refused(error.to_string()))
+    handle.reload(parsed).map_err(|error| refused(error.to_string()))?;
+    levels::start_over(filter);
+    Ok(())
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, Error> {

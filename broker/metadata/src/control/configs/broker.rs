@@ -1,0 +1,163 @@
+//! What is set on a broker, or on all of them, while they run.
+
+use std::sync::Arc;
+
+use wire::ErrorCode;
+use wire::messages::config_record::ConfigRecord;
+
+use super::{Alteration, Altered, Configs};
+use crate::broker_config::{BrokerKeys, Kind, Layers, Update, base_of_listener_key};
+use crate::control::{Context, Refusal};
+use crate::image::Resource;
+
+/// Sizes of pools: one change at most doubles or halves them, as in Kafka.
+const POOLS: &[&str] = &[
+    "background.threads",
+    "log.cleaner.threads",
+    "num.io.threads",
+    "num.network.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.fetchers",
+];
+/// Keys of single listeners that all brokers can have.
+const LISTENER_KEYS_FOR_ALL: &[&str] =
+    &["max.connections", "max.connection.creation.rate", "num.network.threads"];
+/// Keys that Kafka changes while it runs and this broker does not.
+const FIXED: &[&str] = &["listeners", "listener.security.protocol.map"];
+
+pub(super) fn alter(ctx: &Context<'_>, one: &Alteration<'_>) -> Result<Vec<ConfigRecord>, Refusal> {
+    let keys = &ctx.settings.broker;
+    let resource = match one.name {
+        "" => Resource::all_brokers(),
+        name => {
+            is_this_broker(ctx, name)?;
+            Resource::broker(ctx.settings.node_id)
+        }
+    };
+    let mut altered = Altered::new(ctx, &resource, one, |key| list_default(keys, key))?;
+    let own = |key: &String| !keys.is_private(key);
+    altered.before.retain(|key, _| own(key));
+    if !one.replaces {
+        let named = |key: &str| one.changes.iter().any(|change| change.name == key);
+        altered.after.retain(|key, _| own(key) || named(key));
+    }
+    validate(ctx, one.name.is_empty(), &altered)?;
+    Ok(altered.records(&resource))
+}
+
+/// Only the broker that is asked can be configured by its id.
+pub(in crate::control) fn is_this_broker(ctx: &Context<'_>, name: &str) -> Result<(), Refusal> {
+    let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    let node = ctx.settings.node_id;
+    match name.parse::<i32>() {
+        Ok(id) if id == node.0 => Ok(()),
+        Ok(_) => invalid(format!("Unexpected broker id, expected {node}, but received {name}")),
+        Err(_) => invalid(format!("Node id must be an integer, but it is: {name}")),
+    }
+}
+
+fn list_default(keys: &BrokerKeys, key: &str) -> Result<String, Refusal> {
+    let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidConfig, message));
+    match keys.find(key) {
+        Some(def) if def.kind == Kind::List => Ok(def.default.unwrap_or_default().to_owned()),
+        Some(_) => {
+            invalid(format!("Config value append or subtract is not allowed for config key: {key}"))
+        }
+        None => invalid(format!("Unknown config name: {key}")),
+    }
+}
+
+fn validate(ctx: &Context<'_>, for_all: bool, altered: &Altered) -> Result<(), Refusal> {
+    let keys = &ctx.settings.broker;
+    let after = &altered.after;
+    let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    let named = |what: &dyn Fn(&str) -> bool| -> Option<String> {
+        let names: Vec<&str> = after.keys().map(String::as_str).filter(|name| what(name)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let update = |name: &str| keys.find(name).map(|def| def.update);
+    let fixed = |name: &str| update(name) == Some(Update::ReadOnly) || keys.is_private(name);
+    if let Some(names) = named(&fixed) {
+        return invalid(format!("Cannot update these configs dynamically: Set({names})"));
+    }
+    let security = |name: &str| name.starts_with("ssl.") && update(name) == Some(Update::PerBroker);
+    if let Some(names) = named(&security) {
+        return invalid(format!(
+            "These security configs can be dynamically updated only per-listener using the \
+             listener prefix: Set({names})"
+        ));
+    }
+    check_types(keys, after)?;
+    let one_broker = |name: &str| match base_of_listener_key(name) {
+        Some(base) => !LISTENER_KEYS_FOR_ALL.contains(&base),
+        None => update(name) == Some(Update::PerBroker),
+    };
+    if for_all && let Some(names) = named(&one_broker) {
+        return invalid(format!(
+            "Cannot update these configs at default cluster level, broker id must be specified: \
+             Set({names})"
+        ));
+    }
+    let now = keys.layers(ctx.image, ctx.settings.node_id);
+    let changed = Arc::new(after.clone());
+    check_change(ctx, now, now.with(for_all, &changed))
+}
+
+fn check_types(keys: &BrokerKeys, after: &Configs) -> Result<(), Refusal> {
+    for (name, value) in after {
+        let def = keys.find(base_of_listener_key(name).unwrap_or(name));
+        let Some(Err(expected)) = def.map(|def| def.parse(value)) else { continue };
+        let shown = match def.map(|def| def.kind) {
+            Some(Kind::Password) => "[hidden]",
+            _ => value,
+        };
+        let message =
+            format!("Invalid value {shown} for configuration {name}: expected {expected}");
+        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    }
+    Ok(())
+}
+
+/// What a value may not be because of the one in force, or of others.
+fn check_change(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<(), Refusal> {
+    let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    let number = |layers: Layers<'_>, name: &str| -> Option<i64> {
+        layers.value(name)?.text.trim().parse().ok()
+    };
+    for name in POOLS {
+        let (Some(old), Some(new)) = (number(now, name), number(next, name)) else { continue };
+        if new != old && new < old / 2 {
+            return invalid(format!(
+                "Dynamic thread count update validation failed for {name}={new}: value should be \
+                 at least half the current value {old}"
+            ));
+        }
+        if new > old.saturating_mul(2) {
+            return invalid(format!(
+                "Dynamic thread count update validation failed for {name}={new}: value should not \
+                 be greater than double the current value {old}"
+            ));
+        }
+    }
+    for name in FIXED {
+        let text = |layers: Layers<'_>| layers.value(name).map(|setting| setting.text);
+        if text(next) != text(now) {
+            return invalid(format!("{name} changes with a restart only"));
+        }
+    }
+    for (local, all) in [
+        ("log.local.retention.ms", "retention.ms"),
+        ("log.local.retention.bytes", "retention.bytes"),
+    ] {
+        let most = ctx.settings.topic_defaults.under(&next);
+        let most = most.get(all).and_then(|most| most.text.parse::<i64>().ok()).unwrap_or(-1);
+        let Some(local_most) = number(next, local) else { continue };
+        if most > -1 && local_most != -2 && (local_most == -1 || local_most > most) {
+            return invalid(format!(
+                "Invalid value {local_most} for configuration {local}: Value must not be more than \
+                 {all} of the broker: {most}"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -125,6 +125,7 @@ impl<'a> Layers<'a> {
 
     fn get(&self, source: Source, name: &str) -> Option<&'a str> {
         match source {
+            Source::DynamicBroker | Source::DynamicDefault if self.keys.is_private(name) => None,
             Source::DynamicBroker => self.broker?.get(name).map(String::as_str),
             Source::DynamicDefault => self.all?.get(name).map(String::as_str),
             Source::StaticBroker => self.keys.set.get(name).map(String::as_str),

@@ -202,16 +202,11 @@ fn a_request_that_would_fill_the_metadata_log_is_refused() {
     let long = "0:1,".repeat(2 << 20) + "0:1";
     let key = "leader.replication.throttled.replicas";
     assert_eq!(set(&mut h, TOPIC, "t", key, &long), ErrorCode::PolicyViolation);
-    let groups: Vec<_> = (0..10_001)
-        .map(|i| {
-            resource(GROUP, &i.to_string(), &[(0, "share.isolation.level", Some("read_committed"))])
-        })
-        .collect();
-    let outcome = alter_all(&mut h, false, groups);
-    assert_eq!(outcome.iter().filter(|code| **code == ErrorCode::None).count(), 10_000);
-    assert_eq!(outcome[10_000], ErrorCode::PolicyViolation);
-    assert_eq!(h.image.topics, before.topics);
-    assert_eq!(h.image.configs.of_topic("t").count(), 1);
+    let names: Vec<String> = (0..10_001).map(|i| format!("of.a.plugin.{i}")).collect();
+    let ops: Vec<Op<'_>> = names.iter().map(|name| (0, name.as_str(), Some("x"))).collect();
+    assert_eq!(alter(&mut h, BROKER, "1", &ops), ErrorCode::PolicyViolation);
+    assert_eq!(h.image, before);
+    assert_eq!(alter(&mut h, BROKER, "1", &ops[1..]), ErrorCode::None);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What a node needs to know to open: typed, parsed once by the server.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use metadata::control::Settings;
-use wire::ids::{BrokerId, Uuid};
+use storage::directory::TopicPartition;
+use wire::ids::{BrokerId, Offset, Uuid};
 
 use crate::log_config::LogLimits;
 
@@ -20,6 +22,9 @@ pub struct NodeConfig {
     pub log_dirs: Vec<PathBuf>,
     /// `tidelog.log.dirs.abandoned`: directory ids that this broker had and will not have again.
     pub abandoned_log_dirs: Vec<Uuid>,
+    /// `tidelog.log.corrupt.accept`: logs, and the offset from which on the operator gives up what
+    /// is bad or missing in them.
+    pub accepted_losses: BTreeSet<(TopicPartition, Offset)>,
     /// `metadata.log.dir`; the first of `log_dirs` when absent.
     pub metadata_log_dir: Option<PathBuf>,
     /// `tidelog.cluster.id`: required of the disk if it has one, given to it if it has none.

@@ -91,6 +91,8 @@ impl MetadataLog {
             intact_below: Offset(i64::MAX),
             log_start_offset: Offset(0),
             clean: false,
+            was_compacted: false,
+            accept: Vec::new(),
             now_ms,
         })?;
         if let Some(corruption) = report.corruption {

@@ -32,6 +32,13 @@ pub enum Notice {
         /// Why.
         error: DirectoryError,
     },
+    /// A loss was accepted by name where nothing is lost.
+    NothingToAccept {
+        /// The partition.
+        partition: TopicPartition,
+        /// From which offset on.
+        offset: Offset,
+    },
     /// A log that no assignment wants was set aside here.
     Stray {
         /// Where it is now.
@@ -125,7 +132,20 @@ impl std::fmt::Display for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Recovered { partition, report } => recovered(f, partition, report),
-            Self::NotServed { partition, error } => write!(f, "{partition} not served: {error}"),
+            Self::NotServed { partition, error } => {
+                write!(f, "{partition} not served: {error}")?;
+                match error {
+                    DirectoryError::Lost { from, .. } => {
+                        write!(f, ". {}", Remedy(partition, *from))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::NothingToAccept { partition, offset } => write!(
+                f,
+                "tidelog.log.corrupt.accept names {partition}@{offset}, where nothing is lost (any \
+                 more): take it out"
+            ),
             Self::Stray { path } => {
                 write!(f, "no assignment wants this log, set aside at {}", path.display())
             }
@@ -138,8 +158,9 @@ impl std::fmt::Display for Notice {
             }
             Self::Corrupt { partition, file, corruption } => write!(
                 f,
-                "{partition}: {corruption}, found on reading {}: it is not served",
+                "{partition}: {corruption}, found on reading {}: it is not served. {}",
                 file.display(),
+                Remedy(partition, corruption.offset),
             ),
             Self::Upkeep { error } => write!(f, "upkeep failed, will be tried again: {error}"),
             Self::CompactionMissing { topic } => {
@@ -162,6 +183,36 @@ impl std::fmt::Display for Notice {
     }
 }
 
+/// What an operator can do about damage.
+struct Remedy<'a>(&'a TopicPartition, Offset);
+
+impl std::fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(partition, offset) = self;
+        write!(
+            f,
+            "Stop the broker and restore the directory from a copy; or give up what is lost: start \
+             once with --set tidelog.log.corrupt.accept={partition}@{offset} (bad bytes are kept \
+             as .corrupt, no offset is used twice)"
+        )
+    }
+}
+
+/// What is wrong, by file, position and offset.
+fn damage(f: &mut std::fmt::Formatter<'_>, corrupt: &Corruption) -> std::fmt::Result {
+    let (segment, position, offset) = (corrupt.segment.0, corrupt.position, corrupt.offset);
+    match corrupt.missing_upto {
+        Some(upto) if offset < corrupt.segment => {
+            write!(f, "offsets {offset}..{upto} are missing before {segment:020}.log")
+        }
+        Some(upto) => write!(
+            f,
+            "offsets {offset}..{upto} are missing, from position {position} of {segment:020}.log on"
+        ),
+        None => write!(f, "bad bytes in {segment:020}.log at position {position}, offset {offset}"),
+    }
+}
+
 /// What a start did to a log, with all an operator needs to look at it.
 fn recovered(
     f: &mut std::fmt::Formatter<'_>,
@@ -170,19 +221,26 @@ fn recovered(
 ) -> std::fmt::Result {
     let file = |base: Offset| report.dir.join(format!("{:020}.log", base.0));
     let end = report.end_offset.unwrap_or_default();
-    if let Some(corrupt) = report.corruption {
+    if let Some(corrupt) = &report.corruption {
+        write!(f, "{partition} is CORRUPT: {}: ", report.dir.display())?;
+        damage(f, corrupt)?;
+        let produce = match report.is_quarantined {
+            true => "refused with KAFKA_STORAGE_ERROR",
+            false => "served",
+        };
         write!(
             f,
-            "{partition} is CORRUPT: {} at position {}, offset {}: no crash explains what is \
-             there. Nothing was changed; the log ends at {end}; sound records are served, produce \
-             is refused with KAFKA_STORAGE_ERROR. Stop and restore the file from a copy; or give \
-             up what follows: cut the file at {}, move later segments away, remove \
-             .kafka_cleanshutdown and recovery-point-offset-checkpoint, start again. ",
-            file(corrupt.segment).display(),
-            corrupt.position,
-            corrupt.offset,
-            corrupt.position,
+            ". No crash explains it; nothing was changed. The log ends at {end}, what is sound is \
+             served, produce is {produce}. {}. ",
+            Remedy(partition, corrupt.offset),
         )?;
+    }
+    for lost in &report.given_up {
+        let upto = lost.lost_upto.unwrap_or(lost.lost_from);
+        write!(f, "{partition}: offsets {}..{upto} were given up, as told; ", lost.lost_from)?;
+        if let Some(kept) = &lost.kept {
+            write!(f, "{} bad bytes are kept in {}; ", lost.bytes, kept.display())?;
+        }
     }
     write!(
         f,

@@ -101,9 +101,14 @@ impl Node {
         let image = self.image();
         let mut logs: BTreeMap<(TopicId, PartitionIndex), Log> = BTreeMap::new();
         let mut broken: BTreeSet<TopicPartition> = BTreeSet::new();
+        let mut unused = self.config.accepted_losses.clone();
         for found in loaded.logs {
             let report = found.report;
-            if !report.cut.is_empty() || report.corruption.is_some() {
+            for lost in &report.given_up {
+                unused.remove(&(found.partition.clone(), lost.lost_from));
+            }
+            let news = [&report.cut, &report.given_up].into_iter().any(|list| !list.is_empty());
+            if news || report.corruption.is_some() {
                 let partition = found.partition.clone();
                 self.notices.push(Notice::Recovered { partition, report });
             }
@@ -113,6 +118,9 @@ impl Node {
         for (partition, error) in loaded.failed {
             broken.insert(partition.clone());
             self.notices.push(Notice::NotServed { partition, error });
+        }
+        for (partition, offset) in unused {
+            self.notices.push(Notice::NothingToAccept { partition, offset });
         }
         let strays = loaded.strays.into_iter().map(|path| Notice::Stray { path });
         let unknown = loaded.unknown.into_iter().map(|path| Notice::Unknown { path });
@@ -310,6 +318,7 @@ fn load_logs(
         threads: config.recovery_threads,
         delete_delay_ms: config.delete_delay_ms,
         place: &place,
+        accept: &config.accepted_losses,
         random: &mut || random.u128(),
     })?)
 }

@@ -72,10 +72,18 @@ impl Node {
             let Some(topic) = self.partitions.by_id(id) else { continue };
             self.partitions.change(Vec::new(), &[id]);
             self.missing().retain(|(missing, _)| *missing != id);
-            for partition in topic.iter() {
-                partition.retire();
-                let Some(name) = name_of(partition) else { continue };
-                let delay_ms = partition.file_delete_delay_ms();
+            for index in before.partitions.keys() {
+                let Some(name) = TopicPartition::new(&topic.name, *index) else { continue };
+                let served = topic.partition(*index).ok();
+                if let Some(partition) = served {
+                    partition.retire();
+                } else if self.dirs.dir_of(&name).is_none() {
+                    continue;
+                }
+                // A log that did not open goes with its topic.
+                let delay_ms = served.map_or(self.config.delete_delay_ms, |partition| {
+                    partition.file_delete_delay_ms()
+                });
                 let unique = Uuid::from_random(random());
                 if let Err(error) = self.dirs.delete_partition(&name, unique, now_ms, delay_ms) {
                     self.notices.push(Notice::NotRemoved { partition: name, error });

@@ -5,9 +5,8 @@ use wire::records::BatchError;
 
 use crate::disk::DiskError;
 
-/// Where a log's bytes are not what they must be. The batch there is never served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("corrupt bytes in segment {segment} at position {position}, offset {offset}")]
+/// Where a log's bytes are not what they must be, or not there. What is bad is never served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corruption {
     /// Base offset of the segment.
     pub segment: Offset,
@@ -15,7 +14,35 @@ pub struct Corruption {
     pub position: u64,
     /// The first offset that cannot be trusted.
     pub offset: Offset,
+    /// Where records go on, when those from `offset` on are missing altogether.
+    pub missing_upto: Option<Offset>,
 }
+
+impl Corruption {
+    /// Bytes that are no sound batch.
+    pub(crate) fn bad_bytes(segment: i64, position: u64, offset: i64) -> Self {
+        Self { segment: Offset(segment), position, offset: Offset(offset), missing_upto: None }
+    }
+}
+
+impl std::fmt::Display for Corruption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { segment, position, offset, missing_upto } = self;
+        match missing_upto {
+            Some(upto) => write!(
+                f,
+                "records {offset}..{upto} are missing in or behind segment {segment}, from \
+                 position {position}"
+            ),
+            None => write!(
+                f,
+                "corrupt bytes in segment {segment} at position {position}, offset {offset}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Corruption {}
 
 /// Why an append was refused. Nothing of the call is in the log then.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +133,8 @@ pub enum AppendError {
     /// The disk failed: take the directory offline. KAFKA_STORAGE_ERROR.
     #[error("disk failed: {0}")]
     Disk(#[source] DiskError),
-    /// The start found the log corrupt: nothing may follow what is bad. KAFKA_STORAGE_ERROR.
+    /// The start found that records are missing or where the log ends is not known: an offset might
+    /// be given twice. KAFKA_STORAGE_ERROR.
     #[error("the log is closed for writing: {0}")]
     Quarantined(#[source] Corruption),
     /// An earlier failure closed this log for writing. KAFKA_STORAGE_ERROR.

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, OnceLock};
 
+use crate::error::Corruption;
 use crate::index::SparseIndex;
 use crate::index::offset::OffsetEntry;
 use crate::index::time::TimeEntry;
@@ -120,8 +121,8 @@ pub(crate) struct Segment {
     pub(crate) indexes: OnceLock<Indexes>,
     /// Which of its bytes were checked since the start.
     pub(crate) verified: Mutex<Verified>,
-    /// From this offset on nothing in the segment can be made out.
-    pub(crate) broken_from: Option<i64>,
+    /// Behind `size` nothing in the segment can be made out, or records are missing.
+    pub(crate) broken: Option<Corruption>,
 }
 
 impl Segment {
@@ -134,7 +135,7 @@ impl Segment {
             first_timestamp: None,
             indexes: OnceLock::from(Indexes::empty()),
             verified: Mutex::new(Verified::all()),
-            broken_from: None,
+            broken: None,
         }
     }
 
@@ -147,7 +148,7 @@ impl Segment {
             first_timestamp: None,
             indexes: OnceLock::new(),
             verified: Mutex::new(Verified::from(size)),
-            broken_from: None,
+            broken: None,
         }
     }
 }

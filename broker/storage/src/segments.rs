@@ -6,8 +6,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wire::ids::Offset;
-
 use crate::disk::{Access, Disk, DiskError, DiskFile};
 use crate::error::{Corruption, ReadError};
 use crate::index::SparseIndex;
@@ -238,16 +236,34 @@ impl Segments {
                     return self.broken(at).map_or(Ok(None), |corruption| Err(corruption.into()));
                 }
                 Step::Bad { position } => {
-                    return Err(self.note_corruption(segment, position, walk.offset_min()).into());
+                    // What is sound behind it is served all the same.
+                    let bad = walk.offset_min();
+                    let mut behind =
+                        Walk::verifying(file.as_ref(), position, segment.size).with_offset_min(bad);
+                    match behind.resync()? {
+                        Some(found) if found.header.base_offset > offset => {
+                            return Err(self.note_corruption(segment, position, bad).into());
+                        }
+                        Some(found) if found.header.last_offset() >= offset => {
+                            return Ok(Some(found));
+                        }
+                        Some(found) => {
+                            walk = Walk::headers(file.as_ref(), found.end(), segment.size)
+                                .with_offset_min(found.header.next_offset());
+                        }
+                        None => {
+                            return Err(self.note_corruption(segment, position, bad).into());
+                        }
+                    }
                 }
             }
         }
     }
 
     fn broken(&self, at: usize) -> Option<Corruption> {
-        let segment = self.list.get(at)?;
-        let offset = segment.broken_from?;
-        Some(self.note_corruption(segment, segment.size, offset))
+        let broken = self.list.get(at)?.broken?;
+        locked(&self.corruption).get_or_insert(broken);
+        Some(broken)
     }
 
     fn position_before(&self, at: usize, offset: i64) -> Result<u64, DiskError> {
@@ -330,8 +346,7 @@ impl Segments {
         position: u64,
         offset: i64,
     ) -> Corruption {
-        let corruption =
-            Corruption { segment: Offset(segment.base), position, offset: Offset(offset) };
+        let corruption = Corruption::bad_bytes(segment.base, position, offset);
         locked(&self.corruption).get_or_insert(corruption);
         corruption
     }

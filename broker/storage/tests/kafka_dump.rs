@@ -67,6 +67,8 @@ fn open(
         intact_below: Offset(0),
         log_start_offset: Offset(0),
         clean,
+        was_compacted: false,
+        accept: Vec::new(),
         now_ms: NOW,
     })
     .unwrap()

@@ -113,6 +113,8 @@ fn open(disk: &Arc<SimDisk>, start: i64, recovery_point: i64, clean: bool) -> Lo
         intact_below: Offset(0),
         log_start_offset: Offset(start),
         clean,
+        was_compacted: false,
+        accept: Vec::new(),
         now_ms: NOW,
     })
     .unwrap();

@@ -1,5 +1,6 @@
 //! A node on a disk of the test's choice, and what tests do with its partitions.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) fn config(dirs: &[&str]) -> NodeConfig {
         rack: None,
         log_dirs: dirs.iter().map(PathBuf::from).collect(),
         abandoned_log_dirs: Vec::new(),
+        accepted_losses: BTreeSet::new(),
         metadata_log_dir: None,
         cluster_id: None,
         endpoints: vec![Endpoint {

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{NOW, append, config, create, open, partition};
+use crate::common::{NOW, append, config, create, delete, open, open_with, partition, values};
 use storage::disk::sim::SimDisk;
 use storage::disk::{Access, Disk};
 use tidelog_node::{Error, Node, Notice};
 use wire::ErrorCode;
+use wire::ids::Offset;
 
 const METADATA: &str = "/data/__cluster_metadata-0/00000000000000000000.log";
 
@@ -75,7 +76,7 @@ fn a_shorter_segment_after_a_clean_stop_is_said_and_closes_the_partition() {
     let node = open(&disk);
     let notices = node.take_notices();
     let said = notices.iter().find(|notice| notice.is_error()).unwrap().to_string();
-    assert!(said.contains("/data/first-0/00000000000000000000.log at position 0"), "{said}");
+    assert!(said.contains("/data/first-0: bad bytes in 00000000000000000000.log at pos"), "{said}");
     let first = partition(&node, "first", 0);
     assert_eq!(append(&first, &["b"]).unwrap_err().code(), ErrorCode::KafkaStorageError);
     append(&partition(&node, "second", 0), &["c"]).unwrap();
@@ -101,6 +102,41 @@ fn without_a_recovery_point_the_checkpointed_high_watermark_tells_corruption() {
     let node = open(&disk);
     assert!(node.take_notices().iter().any(Notice::is_error));
     assert_eq!(len(&disk, file), size);
-    let answer = append(&partition(&node, "first", 0), &["e"]);
-    assert_eq!(answer.unwrap_err().code(), ErrorCode::KafkaStorageError);
+    append(&partition(&node, "first", 0), &["e"]).unwrap();
+}
+
+#[test]
+fn a_loss_is_accepted_by_name() {
+    let (_, disk, _) = stopped(true);
+    disk.remove_dir_all(Path::new("/data/first-0")).unwrap();
+    let node = open(&disk);
+    let said = node.take_notices().iter().map(ToString::to_string).collect::<String>();
+    assert!(said.contains("tidelog.log.corrupt.accept=first-0@0"), "{said}");
+    let refused = node.partition_by_name("first", wire::ids::PartitionIndex(0)).unwrap_err();
+    assert_eq!(refused, ErrorCode::KafkaStorageError);
+    node.shutdown(NOW).unwrap();
+    drop(node);
+    let mut config = config(&["/data"]);
+    let first = storage::directory::TopicPartition::new("first", wire::ids::PartitionIndex(0));
+    config.accepted_losses.insert((first.unwrap(), Offset(0)));
+    let node = open_with(config.clone(), &disk, NOW);
+    let said = node.take_notices().iter().map(ToString::to_string).collect::<String>();
+    assert!(said.contains("first-0: offsets 0..1 were given up"), "{said}");
+    assert_eq!(append(&partition(&node, "first", 0), &["b"]).unwrap().first_offset, Offset(1));
+    node.shutdown(NOW).unwrap();
+    drop(node);
+    let node = open_with(config, &disk, NOW);
+    let said = node.take_notices().iter().map(ToString::to_string).collect::<String>();
+    assert!(said.contains("nothing is lost"), "{said}");
+    assert_eq!(values(&partition(&node, "first", 0)), ["b"]);
+}
+
+#[test]
+fn a_topic_whose_log_is_gone_can_be_deleted_and_made_again() {
+    let (_, disk, _) = stopped(true);
+    disk.remove_dir_all(Path::new("/data/first-0")).unwrap();
+    let node = open(&disk);
+    assert_eq!(delete(&node, "first"), ErrorCode::None);
+    create(&node, "first", 1);
+    assert_eq!(append(&partition(&node, "first", 0), &["b"]).unwrap().first_offset, Offset(0));
 }

@@ -87,6 +87,7 @@ impl Settings {
             rack: self.node.rack.clone(),
             log_dirs: self.log_dirs.clone(),
             abandoned_log_dirs: self.abandoned_log_dirs.clone(),
+            accepted_losses: self.accepted_losses.clone(),
             metadata_log_dir: Some(self.metadata_log_dir.clone()),
             cluster_id: self.node.cluster_id.clone(),
             endpoints,

@@ -1,12 +1,14 @@
 //! The whole configuration as typed values.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use metadata::broker_config::BrokerKeys;
 use metadata::topic_config::Defaults;
-use wire::ids::Uuid;
+use storage::directory::TopicPartition;
+use wire::ids::{Offset, Uuid};
 
 use crate::serve_config::{ListenerConfig, MaintenanceConfig, SocketConfig};
 
@@ -33,6 +35,8 @@ pub struct Settings {
     pub log_dirs: Vec<PathBuf>,
     /// Ids of directories that this broker had and will not have again.
     pub abandoned_log_dirs: Vec<Uuid>,
+    /// Losses that the operator accepts: the log, and from which offset on.
+    pub accepted_losses: BTreeSet<(TopicPartition, Offset)>,
     /// Directory of the metadata log.
     pub metadata_log_dir: PathBuf,
     /// Threads that open logs at start, for each directory.

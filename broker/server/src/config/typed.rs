@@ -1,12 +1,14 @@
 //! From resolved keys to typed settings: each key is read here, once.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use metadata::broker_config::{BrokerKeys, address_counts};
 use metadata::topic_config::Defaults;
-use wire::ids::Uuid;
+use storage::directory::{DirectoryName, TopicPartition};
+use wire::ids::{Offset, Uuid};
 
 use super::error::ConfigError;
 use super::listeners;
@@ -34,6 +36,7 @@ impl Settings {
             worker_threads: resolved.get("tidelog.data.threads")?,
             drain_timeout: millis(resolved, "tidelog.shutdown.timeout.ms")?,
             abandoned_log_dirs: abandoned_log_dirs(resolved)?,
+            accepted_losses: accepted_losses(resolved)?,
             metadata_log_dir: metadata_log_dir(resolved, &log_dirs)?,
             log_dirs,
             recovery_threads_per_dir: resolved.get("num.recovery.threads.per.data.dir")?,
@@ -148,6 +151,22 @@ fn abandoned_log_dirs(resolved: &Resolved) -> Result<Vec<Uuid>, ConfigError> {
         id.parse().map_err(|_| invalid(resolved, key, &id, "ids as directory.id has them"))
     };
     resolved.list(key)?.into_iter().map(parse).collect()
+}
+
+fn accepted_losses(resolved: &Resolved) -> Result<BTreeSet<(TopicPartition, Offset)>, ConfigError> {
+    let key = "tidelog.log.corrupt.accept";
+    let parse = |entry: &str| {
+        let (partition, offset) = entry.rsplit_once('@')?;
+        let offset: i64 = offset.parse().ok().filter(|offset| *offset >= 0)?;
+        match DirectoryName::parse(partition) {
+            DirectoryName::Partition(partition) => Some((partition, Offset(offset))),
+            _ => None,
+        }
+    };
+    let read = |entry: String| {
+        parse(&entry).ok_or_else(|| invalid(resolved, key, &entry, "topic-partition@offset"))
+    };
+    resolved.list(key)?.into_iter().map(read).collect()
 }
 
 fn metadata_log_dir(resolved: &Resolved, log_dirs: &[PathBuf]) -> Result<PathBuf, ConfigError> {

@@ -14,6 +14,8 @@ use crate::disk::{Disk, DiskError, write_file_atomically};
 pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
 /// Where each log starts for readers, when that is not where its first segment starts.
 pub const LOG_START_FILE: &str = "log-start-offset-checkpoint";
+/// Up to where the log cleaner has compacted each log: the logs that may have gaps.
+pub const CLEANER_FILE: &str = "cleaner-offset-checkpoint";
 /// Each partition's high watermark.
 pub const HIGH_WATERMARK_FILE: &str = "replication-offset-checkpoint";
 

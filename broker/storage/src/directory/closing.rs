@@ -1,5 +1,7 @@
 //! The checkpoints now and then, and the end of a clean stop.
 
+use std::collections::BTreeSet;
+
 use wire::ids::Offset;
 
 use super::log_dir::{Checkpoints, held};
@@ -20,8 +22,8 @@ pub struct PartitionCheckpoint {
 }
 
 impl LogDirs {
-    /// Writes the checkpoints of all directories. A partition that is left out loses its recovery
-    /// point, which costs time at the next start, not data. Returns the failures; a full disk
+    /// Writes the checkpoints of all directories. What they say of a log that could not be opened
+    /// stays: the next start has to know what should be there. Returns the failures; a full disk
     /// leaves the old checkpoint, anything else takes the directory offline.
     pub fn write_checkpoints(&self, partitions: &[PartitionCheckpoint]) -> Vec<DiskError> {
         let mut failures = Vec::new();
@@ -38,29 +40,54 @@ impl LogDirs {
     }
 
     /// Ends a clean stop: the checkpoints, then the markers. Every log must have been flushed
-    /// without failure before; a directory where that failed must have been marked offline.
-    /// Returns the failures; a directory that has one is recovered at the next start.
+    /// without failure before; a directory with a log that is left out (its disk was full, say), or
+    /// that is offline, gets no marker. Returns the failures; a directory that has one is recovered
+    /// at the next start.
     pub fn close_clean(
         &self,
         partitions: &[PartitionCheckpoint],
         broker_epoch: i64,
     ) -> Vec<DiskError> {
         let mut failures = Vec::new();
-        for (dir, checkpoints) in self.dirs.iter().zip(self.by_dir(partitions)) {
+        let unclosed = self.unclosed(partitions);
+        for (place, (dir, checkpoints)) in self.dirs.iter().zip(self.by_dir(partitions)).enumerate()
+        {
             if dir.is_offline() {
                 continue;
             }
-            let closed = dir
-                .write_checkpoints(checkpoints)
-                .and_then(|()| dir.write_clean_marker(broker_epoch));
+            let closed =
+                dir.write_checkpoints(checkpoints).and_then(|()| match unclosed.contains(&place) {
+                    true => Ok(()),
+                    false => dir.write_clean_marker(broker_epoch),
+                });
             failures.extend(closed.err());
         }
         failures
     }
 
+    /// The directories with a log that was opened and is not among these.
+    fn unclosed(&self, closed: &[PartitionCheckpoint]) -> BTreeSet<usize> {
+        let closed: BTreeSet<_> = closed.iter().map(|closed| &closed.partition).collect();
+        let state = held(&self.state);
+        let open = state.places.iter().filter(|(partition, _)| {
+            !closed.contains(partition) && !state.unopened.contains(*partition)
+        });
+        open.map(|(_, place)| *place).collect()
+    }
+
     fn by_dir(&self, partitions: &[PartitionCheckpoint]) -> Vec<Checkpoints> {
         let mut split = vec![Checkpoints::default(); self.dirs.len()];
         let state = held(&self.state);
+        for partition in &state.unopened {
+            let place = state.places.get(partition);
+            let Some(place) =
+                place.and_then(|place| self.dirs.get(*place).zip(split.get_mut(*place)))
+            else {
+                continue;
+            };
+            let (dir, split) = place;
+            dir.keep_checkpoints(partition, split);
+        }
         for checkpoint in partitions {
             // A partition that was deleted meanwhile has no place and no checkpoint.
             let place = state.places.get(&checkpoint.partition);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wire::ids::BrokerId;
+use wire::ids::{BrokerId, Offset};
 
 use super::TopicPartition;
 use crate::checkpoints::CheckpointError;
@@ -92,6 +92,21 @@ pub enum DirectoryError {
     Missing {
         /// The partition.
         partition: TopicPartition,
+    },
+    /// The last stop was clean and left the partition's log here, and it is gone.
+    #[error(
+        "{} is missing, with offsets {from}..{upto}: the last stop was clean and left it there. It \
+         is not made anew, or its offsets would be given twice", dir.display()
+    )]
+    Lost {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its directory.
+        dir: PathBuf,
+        /// The first offset it had.
+        from: Offset,
+        /// The offset behind its last.
+        upto: Offset,
     },
     /// The partition's directory is offline.
     #[error("log directory {} is offline", dir.display())]

@@ -1,5 +1,6 @@
 //! The start: what is in the log directories, and opening every log there, several at a time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,9 @@ use wire::ids::{Offset, TopicId, Uuid};
 
 use super::log_dir::{Checkpoints, LogDir, held};
 use super::log_dirs::{LogDirs, Removal};
-use super::{DirectoryError, DirectoryName, TopicPartition};
+use super::lost::Scanned;
+use super::{DirectoryError, DirectoryName, Suffix, TopicPartition};
+use crate::checkpoints::offsets::{self, CLEANER_FILE, Offsets};
 use crate::checkpoints::{CheckpointError, clean_shutdown, partition_metadata};
 use crate::config::LogConfig;
 use crate::disk::{Access, DiskError};
@@ -45,6 +48,8 @@ pub struct LoadArgs<'a> {
     pub delete_delay_ms: i64,
     /// Decides what should become of each log.
     pub place: &'a Place<'a>,
+    /// Where the operator gives up what is bad or missing, by log.
+    pub accept: &'a BTreeSet<(TopicPartition, Offset)>,
     /// Randomness, for the names of logs set aside.
     pub random: &'a mut dyn FnMut() -> u128,
 }
@@ -86,7 +91,7 @@ pub struct Loaded {
 /// A log's configuration, and the id of its topic when its directory says.
 type Kept = (Arc<LogConfig>, Option<TopicId>);
 
-struct Job {
+pub(super) struct Job {
     partition: TopicPartition,
     topic_id: Option<TopicId>,
     config: Arc<LogConfig>,
@@ -95,20 +100,17 @@ struct Job {
     dir: Arc<LogDir>,
     checkpoints: Arc<Checkpoints>,
     clean: bool,
+    was_compacted: bool,
 }
 
 impl LogDirs {
     /// Opens every log in every directory that works. To be called once, after `format`.
     pub fn load(&self, mut args: LoadArgs<'_>) -> Result<Loaded, DirectoryError> {
         let mut loaded = Loaded::default();
-        let mut jobs: Vec<Job> = Vec::new();
-        let mut epochs = Vec::new();
+        let mut scanned = Vec::new();
         for (place, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.is_offline()) {
             match self.scan(place, dir, &mut args, &mut loaded) {
-                Ok((found, epoch)) => {
-                    jobs.extend(found);
-                    epochs.push(epoch);
-                }
+                Ok(found) => scanned.push(found),
                 Err(error) => match error.disk_error() {
                     Some(error) => {
                         dir.mark_offline(error);
@@ -117,10 +119,15 @@ impl LogDirs {
                 },
             }
         }
+        let epochs: Vec<_> = scanned.iter().map(|scanned| scanned.epoch).collect();
         loaded.broker_epoch = common_epoch(&epochs, self.dirs.len());
+        let mut jobs: Vec<Job> =
+            scanned.iter_mut().flat_map(|scanned| std::mem::take(&mut scanned.jobs)).collect();
         jobs.retain(|job| !job.dir.is_offline());
         self.claim(&jobs)?;
         self.open_all(&jobs, &args, &mut loaded);
+        self.find_lost(&scanned, &args, &mut loaded);
+        held(&self.state).unopened.extend(loaded.failed.iter().map(|(name, _)| name.clone()));
         match self.all_offline() {
             Some(reason) => Err(DirectoryError::AllOffline { reason }),
             None => Ok(loaded),
@@ -134,12 +141,14 @@ impl LogDirs {
         dir: &Arc<LogDir>,
         args: &mut LoadArgs<'_>,
         loaded: &mut Loaded,
-    ) -> Result<(Vec<Job>, Option<i64>), DirectoryError> {
+    ) -> Result<Scanned, DirectoryError> {
         let (checkpoints, damage) = dir.read_checkpoints()?;
         let checkpoints = Arc::new(checkpoints);
         loaded.damaged_checkpoints.extend(damage);
+        let compacted = self.compacted(dir, loaded)?;
         let epoch = dir.consume_clean_marker()?;
         let mut jobs = Vec::new();
+        let (mut names, mut retired) = (BTreeSet::new(), Vec::new());
         for entry in self.disk.list(dir.path())? {
             let path = dir.path().join(&entry.name);
             if !entry.is_dir || entry.name == METADATA_LOG {
@@ -150,14 +159,19 @@ impl LogDirs {
                 DirectoryName::Deleted => {
                     let due_ms = args.now_ms.saturating_add(args.delete_delay_ms);
                     held(&self.state).removals.push(Removal { due_ms, dir: place, path });
+                    retired.push(entry.name);
                     continue;
                 }
-                DirectoryName::Stray => continue,
+                DirectoryName::Stray => {
+                    retired.push(entry.name);
+                    continue;
+                }
                 DirectoryName::Future | DirectoryName::Unknown => {
                     loaded.unknown.push(path);
                     continue;
                 }
             };
+            names.insert(partition.clone());
             let (config, topic_id) = match self.decide(dir, &partition, &path, args, loaded) {
                 Ok(Some(keep)) => keep,
                 Ok(None) => continue,
@@ -171,8 +185,11 @@ impl LogDirs {
                     continue;
                 }
             };
+            let was_compacted =
+                compacted.as_ref().is_none_or(|offsets| offsets.contains_key(&partition));
             jobs.push(Job {
                 partition,
+                was_compacted,
                 topic_id,
                 config,
                 path,
@@ -183,7 +200,22 @@ impl LogDirs {
             });
         }
         self.disk.sync_dir(dir.path())?;
-        Ok((jobs, epoch))
+        Ok(Scanned { jobs, names, retired, checkpoints, epoch, place })
+    }
+
+    /// The logs that were ever compacted; None when that cannot be known.
+    fn compacted(
+        &self,
+        dir: &LogDir,
+        loaded: &mut Loaded,
+    ) -> Result<Option<Offsets>, DirectoryError> {
+        match offsets::read(&*self.disk, &dir.path().join(CLEANER_FILE)) {
+            Err(error @ CheckpointError::Malformed { .. }) => {
+                loaded.damaged_checkpoints.push(error);
+                Ok(None)
+            }
+            read => Ok(Some(read?)),
+        }
     }
 
     /// What to open a log with; None when it has been set aside.
@@ -206,7 +238,7 @@ impl LogDirs {
             Placement::Adopt(..) | Placement::Stray => {}
         }
         let id = Uuid::from_random((args.random)());
-        let to = dir.path().join(partition.retired_name(id, super::Suffix::Stray));
+        let to = dir.path().join(partition.retired_name(id, Suffix::Stray));
         self.disk.rename(path, &to)?;
         loaded.strays.push(to);
         Ok(None)
@@ -258,13 +290,13 @@ impl LogDirs {
     fn open_all(&self, jobs: &[Job], args: &LoadArgs<'_>, loaded: &mut Loaded) {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
-        let now_ms = args.now_ms;
+        let (accept, now_ms) = (args.accept, args.now_ms);
         let work = || {
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if job.dir.is_offline() {
                     continue;
                 }
-                let result = self.open_one(job, now_ms);
+                let result = self.open_one(job, accept, now_ms);
                 if let Err(DirectoryError::Log {
                     error: crate::error::LogError::Disk(error), ..
                 }) = &result
@@ -294,7 +326,13 @@ impl LogDirs {
         loaded.failed.sort_by(|a, b| a.0.cmp(&b.0));
     }
 
-    fn open_one(&self, job: &Job, now_ms: i64) -> Result<LoadedLog, DirectoryError> {
+    fn open_one(
+        &self,
+        job: &Job,
+        accept: &BTreeSet<(TopicPartition, Offset)>,
+        now_ms: i64,
+    ) -> Result<LoadedLog, DirectoryError> {
+        let accept = accept.iter().filter(|(partition, _)| *partition == job.partition);
         let opened = Log::open(OpenArgs {
             disk: Arc::clone(&self.disk),
             dir: job.path.clone(),
@@ -303,6 +341,8 @@ impl LogDirs {
             intact_below: job.checkpoints.intact_below(&job.partition),
             log_start_offset: job.checkpoints.log_start(&job.partition),
             clean: job.clean,
+            was_compacted: job.was_compacted,
+            accept: accept.map(|(_, offset)| *offset).collect(),
             now_ms,
         });
         let (log, report) = opened.map_err(|error| super::log_error(&job.partition, error))?;

@@ -218,6 +218,33 @@ impl LogDir {
         self.write_checkpoints(new)
     }
 
+    /// Makes the checkpoints say nothing of partitions for which `stays` does not hold.
+    pub(super) fn forget_unless(
+        &self,
+        stays: impl Fn(&TopicPartition) -> bool,
+    ) -> Result<(), DiskError> {
+        let written = held(&self.checkpoints).clone();
+        let mut new = written.clone();
+        new.recovery_points.retain(|name, _| stays(name));
+        new.log_starts.retain(|name, _| stays(name));
+        new.high_watermarks.retain(|name, _| stays(name));
+        match new == written {
+            true => Ok(()),
+            false => self.write_checkpoints(new),
+        }
+    }
+
+    /// Copies what the checkpoints say of a partition.
+    pub(super) fn keep_checkpoints(&self, partition: &TopicPartition, into: &mut Checkpoints) {
+        let written = held(&self.checkpoints);
+        let copy = |from: &Offsets, into: &mut Offsets| {
+            into.extend(from.get(partition).map(|offset| (partition.clone(), *offset)));
+        };
+        copy(&written.recovery_points, &mut into.recovery_points);
+        copy(&written.log_starts, &mut into.log_starts);
+        copy(&written.high_watermarks, &mut into.high_watermarks);
+    }
+
     fn replace(&self, name: &str, written: &mut Offsets, new: Offsets) -> Result<(), DiskError> {
         if *written == new {
             return Ok(());

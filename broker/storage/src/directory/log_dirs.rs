@@ -2,7 +2,7 @@
 //! checkpoints, and going on when one disk fails. Every call takes `&self` and may come from any
 //! thread; calls that make, remove or sync files block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -30,6 +30,10 @@ pub(super) struct State {
     pub(super) places: BTreeMap<TopicPartition, usize>,
     /// How many there are in each directory.
     counts: Vec<usize>,
+    /// Those whose log could not be opened at the start.
+    pub(super) unopened: BTreeSet<TopicPartition>,
+    /// Those of them whose log is gone.
+    pub(super) lost: BTreeSet<TopicPartition>,
     /// Directories under `-delete` and when their bytes may go.
     pub(super) removals: Vec<Removal>,
 }
@@ -51,6 +55,8 @@ impl State {
     }
 
     fn take(&mut self, partition: &TopicPartition) {
+        self.unopened.remove(partition);
+        self.lost.remove(partition);
         if let Some(dir) = self.places.remove(partition)
             && let Some(count) = self.counts.get_mut(dir)
         {
@@ -233,7 +239,8 @@ impl LogDirs {
     fn create_unsynced(&self, new: &NewPartition, now_ms: i64) -> Result<Created, DirectoryError> {
         let dir = self.reserve(&new.partition)?;
         let path = dir.path().join(new.partition.directory_name());
-        let made = self.make(&dir, &path, new, now_ms);
+        let forgotten = dir.forget(&new.partition).map_err(DirectoryError::from);
+        let made = forgotten.and_then(|()| self.make_at(&path, new, Offset(0), now_ms));
         if let Err(error) = &made {
             if let Some(error) = error.disk_error() {
                 dir.note_failure(error);
@@ -264,14 +271,14 @@ impl LogDirs {
         }
     }
 
-    fn make(
+    /// Makes an empty log that begins at `start`.
+    pub(super) fn make_at(
         &self,
-        dir: &LogDir,
         path: &Path,
         new: &NewPartition,
+        start: Offset,
         now_ms: i64,
     ) -> Result<Log, DirectoryError> {
-        dir.forget(&new.partition)?;
         self.disk.create_dir_all(path)?;
         let file = path.join(partition_metadata::FILE);
         partition_metadata::write(&*self.disk, &file, new.topic_id)?;
@@ -281,8 +288,10 @@ impl LogDirs {
             config: Arc::clone(&new.config),
             recovery_point: Offset(0),
             intact_below: Offset(0),
-            log_start_offset: Offset(0),
+            log_start_offset: start,
             clean: false,
+            was_compacted: false,
+            accept: Vec::new(),
             now_ms,
         };
         let opened = Log::open(args);
@@ -299,7 +308,11 @@ impl LogDirs {
         now_ms: i64,
         delay_ms: i64,
     ) -> Result<(), DirectoryError> {
-        let (dir, path) = self.retire(partition, id, Suffix::Delete)?;
+        let was_lost = held(&self.state).lost.contains(partition);
+        let (dir, path) = match self.retire(partition, id, Suffix::Delete) {
+            Err(DirectoryError::Missing { .. }) if was_lost => return Ok(()),
+            retired => retired?,
+        };
         let due_ms = now_ms.saturating_add(delay_ms);
         held(&self.state).removals.push(Removal { due_ms, dir, path });
         Ok(())
@@ -324,6 +337,12 @@ impl LogDirs {
         let place = *held(&self.state).places.get(partition).ok_or_else(missing)?;
         let dir = self.dirs.get(place).ok_or_else(missing)?;
         dir.check_online()?;
+        if held(&self.state).lost.contains(partition) {
+            // Nothing is there; what the checkpoints say of it must go with it.
+            dir.forget(partition)?;
+            held(&self.state).take(partition);
+            return Err(missing());
+        }
         let from = dir.path().join(partition.directory_name());
         let to = dir.path().join(partition.retired_name(id, suffix));
         let renamed = self.disk.rename(&from, &to).and_then(|()| self.disk.sync_dir(dir.path()));
@@ -351,7 +370,9 @@ impl LogDirs {
             let Some(dir) = self.dirs.get(removal.dir).filter(|dir| !dir.is_offline()) else {
                 continue;
             };
-            match self.disk.remove_dir_all(&removal.path) {
+            // A start must not find the name in the checkpoints and nothing of the log.
+            let forgotten = dir.forget_unless(|name| held(&self.state).places.contains_key(name));
+            match forgotten.and_then(|()| self.disk.remove_dir_all(&removal.path)) {
                 Ok(()) => removed += 1,
                 Err(error) => {
                     if !dir.note_failure(&error) && !dir.is_offline() {

@@ -15,6 +15,7 @@ mod error;
 mod load;
 mod log_dir;
 mod log_dirs;
+mod lost;
 mod partition_name;
 
 pub use closing::PartitionCheckpoint;

@@ -48,6 +48,7 @@ fn load(dirs: &LogDirs, place: &Place<'_>) -> Result<Loaded, DirectoryError> {
         threads: 1,
         delete_delay_ms: 60,
         place,
+        accept: &std::collections::BTreeSet::new(),
         random: &mut || {
             id += 1;
             id
@@ -355,4 +356,108 @@ fn a_log_without_a_topic_id_is_adopted_only_when_it_is_empty() {
     assert_eq!(loaded.damaged_checkpoints.len(), 2);
     let file = Path::new("/data/a/empty-0/partition.metadata");
     assert!(!disk.open(file, Access::Read).unwrap().is_empty().unwrap());
+}
+
+/// Makes `orders-0` with a record, stops clean and takes its folder away.
+fn taken_away(disk: &SimDisk) {
+    let dirs = formatted(disk, &["a"], 0);
+    load_all(&dirs);
+    let orders = partition("orders", 0);
+    let (mut log, _) =
+        dirs.create_partition(&orders, topic_id(1), Arc::new(LogConfig::default()), 0).unwrap();
+    let mut builder = wire::records::BatchBuilder::new(wire::records::BatchOptions::default());
+    builder.append(0, None, Some(b"x"), &[]);
+    let epoch = wire::ids::LeaderEpoch(0);
+    log.append(0, builder.build().unwrap(), crate::log::AppendOrigin::Client, epoch).unwrap();
+    let end = log.close().unwrap();
+    let (log_start, high_watermark) = (log.log_start_offset(), end);
+    let point =
+        PartitionCheckpoint { partition: orders, recovery_point: end, log_start, high_watermark };
+    assert_eq!(dirs.close_clean(&[point], 5), []);
+    disk.remove_dir_all(Path::new("/data/a/orders-0")).unwrap();
+}
+
+fn adopt(_: &TopicPartition, _: Option<TopicId>) -> Placement {
+    Placement::Adopt(Arc::new(LogConfig::default()), topic_id(1))
+}
+
+#[test]
+fn a_log_that_was_taken_away_is_not_made_anew_until_its_loss_is_accepted() {
+    let disk = SimDisk::new(1);
+    taken_away(&disk);
+    let orders = partition("orders", 0);
+    // However the node stops in between.
+    for clean in [true, false, true] {
+        let dirs = formatted(&disk, &["a"], 0);
+        let loaded = load(&dirs, &adopt).unwrap();
+        let [(name, DirectoryError::Lost { from, upto, .. })] = &loaded.failed[..] else {
+            panic!("{loaded:?}")
+        };
+        assert_eq!((name, *from, *upto), (&orders, Offset(0), Offset(1)));
+        let anew = dirs.create_partition(&orders, topic_id(1), Arc::default(), 0);
+        assert!(matches!(anew, Err(DirectoryError::Exists { .. })));
+        assert_eq!(dirs.write_checkpoints(&[]), []);
+        if clean {
+            assert_eq!(dirs.close_clean(&[], 5), []);
+        }
+    }
+    let dirs = formatted(&disk, &["a"], 0);
+    let accept = [(orders.clone(), Offset(0))].into();
+    let args = LoadArgs {
+        now_ms: 0,
+        threads: 1,
+        delete_delay_ms: 60,
+        place: &adopt,
+        accept: &accept,
+        random: &mut || 1,
+    };
+    let loaded = dirs.load(args).unwrap();
+    let log = &loaded.logs[0].log;
+    assert_eq!((log.log_start_offset(), log.end_offset()), (Offset(1), Offset(1)));
+    assert_eq!(loaded.logs[0].report.given_up[0].lost_upto, Some(Offset(1)));
+    drop((loaded, dirs));
+    disk.crash();
+    let loaded = load(&formatted(&disk, &["a"], 0), &adopt).unwrap();
+    assert_eq!(loaded.logs[0].log.end_offset(), Offset(1), "no offset comes twice");
+}
+
+#[test]
+fn a_deleted_topic_is_not_missed() {
+    let disk = SimDisk::new(1);
+    taken_away(&disk);
+    let dirs = formatted(&disk, &["a"], 0);
+    // Its topic is gone from the metadata, or it was deleted after it was found to be lost.
+    load(&dirs, &adopt).unwrap();
+    dirs.delete_partition(&partition("orders", 0), Uuid([1; 16]), 0, 0).unwrap();
+    assert!(!dirs.dirs()[0].is_offline());
+    dirs.create_partition(&partition("orders", 0), topic_id(2), Arc::default(), 0).unwrap();
+    drop(dirs);
+    let disk = SimDisk::new(3);
+    taken_away(&disk);
+    // An older log of that name is on its way out: the crash came between two topics.
+    let old = partition("orders", 0).retired_name(Uuid([1; 16]), Suffix::Delete);
+    disk.create_dir_all(&Path::new("/data/a").join(old)).unwrap();
+    let dirs = formatted(&disk, &["a"], 0);
+    assert!(load(&dirs, &adopt).unwrap().failed.is_empty());
+    dirs.create_partition(&partition("orders", 0), topic_id(2), Arc::default(), 0).unwrap();
+}
+
+#[test]
+fn a_log_that_was_not_closed_leaves_no_clean_marker() {
+    let disk = SimDisk::new(1);
+    let dirs = formatted(&disk, &["a", "b"], 0);
+    load_all(&dirs);
+    for index in 0..2 {
+        let name = partition("orders", index);
+        dirs.create_partition(&name, topic_id(1), Arc::default(), 0).unwrap();
+    }
+    let closed = PartitionCheckpoint {
+        partition: partition("orders", 0),
+        recovery_point: Offset(0),
+        log_start: Offset(0),
+        high_watermark: Offset(0),
+    };
+    assert_eq!(dirs.close_clean(&[closed], 5), []);
+    let marked = |dir: &str| names_in(&disk, dir).contains(&".kafka_cleanshutdown".to_owned());
+    assert_eq!((marked("a"), marked("b")), (true, false));
 }

@@ -312,7 +312,7 @@ impl Log {
 
     /// Why nothing may be appended any more.
     fn closed(&self) -> AppendError {
-        self.corruption.map_or(AppendError::Poisoned, AppendError::Quarantined)
+        self.quarantine.map_or(AppendError::Poisoned, AppendError::Quarantined)
     }
 
     /// What a disk error means for an append; a disk that is broken closes the log.

@@ -240,7 +240,7 @@ impl Log {
     /// Clean shutdown: indexes, producer snapshot and epochs are written, all is synced.
     /// Returns the recovery point for the checkpoint. Nothing may be appended afterwards.
     pub fn close(&mut self) -> Result<Offset, LogError> {
-        if self.corruption.is_some() {
+        if self.quarantine.is_some() {
             // Left as it is, for people to look at; nothing was appended since the start.
             return Ok(self.recovery_point());
         }

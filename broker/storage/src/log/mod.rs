@@ -23,12 +23,14 @@ mod flush;
 mod open;
 mod read;
 mod recovery;
+mod repair;
 mod retention;
 mod roll;
 mod tail;
 mod timestamps;
 mod truncate;
 mod unsynced;
+mod whole;
 
 pub use append::{AppendOrigin, Appended};
 pub use convert::converted;
@@ -75,10 +77,19 @@ pub struct Log {
     flush_gate: Arc<FlushGate>,
     /// Something on disk is not yet as a clean stop leaves it.
     touched: bool,
-    /// A failed write or sync closed the log for writing.
+    /// A failed write or sync, or what the start found, closed the log for writing.
     poisoned: bool,
-    /// The first corruption that the start found: nothing is appended then.
+    /// The first corruption that the start found.
     corruption: Option<Corruption>,
+    /// The first that leaves open where the log ends or which of its records are missing: nothing
+    /// is appended then.
+    quarantine: Option<Corruption>,
+    /// An earlier start has closed the log for writing.
+    was_quarantined: bool,
+    /// Compaction may have left gaps between segments.
+    may_be_sparse: bool,
+    /// Records that are missing before the first segment.
+    missing_head: Option<Corruption>,
 }
 
 impl Log {

@@ -14,14 +14,17 @@ use super::unsynced::Changes;
 use super::{Log, RecoveryReport};
 use crate::checkpoints::leader_epochs;
 use crate::config::LogConfig;
-use crate::disk::{Access, Disk, DiskError};
+use crate::disk::{Access, Disk, DiskError, write_file_atomically};
 use crate::epochs::LeaderEpochs;
-use crate::error::LogError;
+use crate::error::{Corruption, LogError};
 use crate::index::txn;
 use crate::producers::{Producers, snapshot};
 use crate::segment::{self, Indexes, Segment};
 use crate::segments::Segments;
 use crate::walk::{Step, Walk};
+
+/// Lies in the directory of a log that a start has closed for writing.
+const QUARANTINE: &str = "quarantine";
 
 /// What is needed to open a log.
 #[derive(Clone, Debug)]
@@ -41,6 +44,10 @@ pub struct OpenArgs {
     pub log_start_offset: Offset,
     /// Whether the last stop was clean.
     pub clean: bool,
+    /// Whether compaction may have left gaps between segments, whatever the configuration says now.
+    pub was_compacted: bool,
+    /// Where the operator gives up what is bad or missing (`tidelog.log.corrupt.accept`).
+    pub accept: Vec<Offset>,
     /// The broker's time.
     pub now_ms: i64,
 }
@@ -48,68 +55,114 @@ pub struct OpenArgs {
 impl Log {
     /// Opens a log, or makes an empty one where there is none.
     pub fn open(args: OpenArgs) -> Result<(Self, RecoveryReport), LogError> {
-        let now_ms = args.now_ms;
-        let clean = args.clean;
-        let intact_below = args.intact_below;
-        let known = args.recovery_point;
-        let checkpointed_start = args.log_start_offset;
-        let mut log = Self::load(args)?;
-        let mut report = RecoveryReport { dir: log.dir.clone(), ..RecoveryReport::default() };
-        if log.segments.len() == 0 {
-            log.begin_segment(now_ms, checkpointed_start.0)?;
-        } else if clean {
-            log.open_clean(now_ms)?;
-        } else {
-            log.touched = true;
-            log.recover(now_ms, intact_below, &mut report)?;
+        let (mut log, mut report) = Self::examine(&args)?;
+        if let Some((start, given_up)) = log.give_up(&args)? {
+            // The files have changed: everything is looked at again.
+            let again = OpenArgs { log_start_offset: start, accept: Vec::new(), ..args.clone() };
+            let cut = report.cut;
+            (log, report) = Self::examine(&again)?;
+            report.cut.extend(cut);
+            report.given_up = given_up;
         }
-        if clean && log.end < log.recovery_point {
-            // Whole batches are missing from the end of what the clean stop had synced.
-            let last = log.segments.len().saturating_sub(1);
-            let size = log.segments.get(last).map_or(0, |segment| segment.size);
-            log.break_segment(last, size, log.end);
-        }
-        log.forget_stray_snapshots()?;
-        log.epoch_changes.mark_if(log.epochs.truncate_end(Offset(log.end)));
-        let first = log.segments.get(0).map_or(0, |segment| segment.base);
-        log.start = first.max(checkpointed_start.0);
-        if log.start > log.end {
-            if let Some(corruption) = log.corruption {
-                return Err(corruption.into());
-            }
-            // What the crash took had been deleted by the user before.
-            let start = Offset(log.start);
-            log.restart_at(now_ms, start)?.map_or(Ok(()), |gone| gone.run(log.disk.as_ref()))?;
-        }
-        log.epoch_changes.mark_if(log.epochs.truncate_start(Offset(log.start)));
-        log.producers.expire(now_ms, log.config.producer_expiration_ms);
-        log.recovery_point = if clean { log.end } else { log.recovery_point.min(log.end) };
-        if let Some(corruption) = log.corruption {
-            log.quarantine(known.0.max(corruption.offset.0 + 1))?;
-        }
-        log.flush_begun = log.recovery_point;
-        if log.end > log.recovery_point {
-            log.unflushed_since_ms = Some(now_ms);
-        }
+        log.make_ready(&args)?;
         report.corruption = log.corruption();
+        report.is_quarantined = log.quarantine.is_some();
         report.end_offset = Some(log.end_offset());
         Ok((log, report))
     }
 
-    /// Nothing may be appended behind corruption. And the checkpoint has to go on to say that what
-    /// is here was there, or the next unclean stop would take the bad batch for a torn tail.
-    fn quarantine(&mut self, known: i64) -> Result<(), LogError> {
-        self.poisoned = true;
-        self.recovery_point = self.end.max(known);
+    /// Finds out what is there: where the log begins and ends, and what of it is bad.
+    fn examine(args: &OpenArgs) -> Result<(Self, RecoveryReport), LogError> {
+        let now_ms = args.now_ms;
+        let checkpointed_start = args.log_start_offset.0;
+        let mut log = Self::load(args)?;
+        let mut report = RecoveryReport { dir: log.dir.clone(), ..RecoveryReport::default() };
+        if log.segments.len() == 0 {
+            log.begin_segment(now_ms, checkpointed_start)?;
+        } else if args.clean {
+            log.open_clean(now_ms)?;
+        } else {
+            log.touched = true;
+            log.recover(now_ms, args.intact_below, &mut report)?;
+        }
+        if args.clean || log.was_quarantined {
+            log.check_whole(checkpointed_start)?;
+        }
+        let first = log.segments.get(0).map_or(0, |segment| segment.base);
+        let first = log.missing_head.map_or(first, |missing| missing.offset.0);
+        log.start = first.max(checkpointed_start);
+        Ok((log, report))
+    }
+
+    /// Settles what follows from it.
+    fn make_ready(&mut self, args: &OpenArgs) -> Result<(), LogError> {
+        let now_ms = args.now_ms;
+        self.forget_stray_snapshots()?;
+        self.epoch_changes.mark_if(self.epochs.truncate_end(Offset(self.end)));
+        if self.start > self.end {
+            if let Some(corruption) = self.corruption {
+                return Err(corruption.into());
+            }
+            // What the crash took had been deleted by the user before.
+            let start = Offset(self.start);
+            self.restart_at(now_ms, start)?.map_or(Ok(()), |gone| gone.run(self.disk.as_ref()))?;
+        }
+        self.epoch_changes.mark_if(self.epochs.truncate_start(Offset(self.start)));
+        self.producers.expire(now_ms, self.config.producer_expiration_ms);
+        self.recovery_point = if args.clean { self.end } else { self.recovery_point.min(self.end) };
+        match self.quarantine {
+            Some(corruption) => {
+                self.keep_quarantine(&corruption)?;
+                // Nor may a later start take the bad batch for a torn tail.
+                let known = args.recovery_point.0.max(corruption.offset.0 + 1);
+                self.recovery_point = self.end.max(known);
+            }
+            None if self.was_quarantined => self.end_quarantine()?,
+            None => {}
+        }
+        self.flush_begun = self.recovery_point;
+        if self.end > self.recovery_point {
+            self.unflushed_since_ms = Some(now_ms);
+        }
+        if self.corruption.is_some() && !self.poisoned {
+            // With the recovery point at the end, no later start takes the bad batch for a torn
+            // tail.
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Notes it in the directory: the next start has to look as closely, after a clean stop or not.
+    fn keep_quarantine(&mut self, corruption: &Corruption) -> Result<(), LogError> {
+        let text = format!("{corruption}\n");
+        let noted = match self.was_quarantined {
+            true => Ok(()),
+            false => {
+                write_file_atomically(&*self.disk, &self.dir.join(QUARANTINE), text.as_bytes())
+            }
+        };
+        if let Err(error) = noted.and_then(|()| self.disk.sync_dir(&self.dir))
+            && !error.heals()
+        {
+            return Err(error.into());
+        }
         for base in std::mem::take(&mut self.closed_indexes).into_keys() {
             self.segments.sync_indexes(base)?;
         }
         Ok(())
     }
 
+    fn end_quarantine(&mut self) -> Result<(), LogError> {
+        self.disk.remove_file(&self.dir.join(QUARANTINE))?;
+        self.disk.sync_dir(&self.dir)?;
+        Ok(())
+    }
+
     /// Lists the directory, removes leftovers, reads the epochs. No batch is read yet.
-    fn load(args: OpenArgs) -> Result<Self, LogError> {
-        let OpenArgs { disk, dir, config, recovery_point, log_start_offset, now_ms, .. } = args;
+    fn load(args: &OpenArgs) -> Result<Self, LogError> {
+        let OpenArgs { disk, dir, config, recovery_point, log_start_offset, now_ms, .. } =
+            args.clone();
+        let may_be_sparse = config.cleanup.compact || args.was_compacted;
         let names: Vec<String> = disk
             .list(&dir)?
             .into_iter()
@@ -154,6 +207,10 @@ impl Log {
             touched: false,
             poisoned: false,
             corruption: None,
+            quarantine: None,
+            was_quarantined: names.iter().any(|name| name == QUARANTINE),
+            missing_head: None,
+            may_be_sparse,
         })
     }
 
@@ -167,22 +224,26 @@ impl Log {
         let mut indexes = loaded.unwrap_or_else(Indexes::empty);
         let mut from = indexes.offsets.last().map_or(0, |entry| u64::from(entry.position));
         let file = self.segments.file(at)?;
-        let mut walk = Walk::headers(file.as_ref(), from, size).with_offset_min(base);
+        let interval = self.config.index_interval_bytes;
+        let mut walk = Walk::verifying(file.as_ref(), from, size).with_offset_min(base);
         loop {
             match walk.step()? {
-                Step::Batch(found) => {
-                    indexes.note(base, &found, self.config.index_interval_bytes);
-                }
+                Step::Batch(found) => indexes.note(base, &found, interval),
                 Step::End => break,
                 Step::Bad { position } if position == from && from > 0 => {
                     // The batch that the index names is bad: the last good one is before it.
                     from = 0;
                     indexes = Indexes::empty();
-                    walk = Walk::headers(file.as_ref(), 0, size).with_offset_min(base);
+                    walk = Walk::verifying(file.as_ref(), 0, size).with_offset_min(base);
                 }
                 Step::Bad { position } => {
-                    self.break_segment(at, position, walk.offset_min());
-                    break;
+                    let offset = walk.offset_min();
+                    let Some(found) = walk.resync()? else {
+                        self.break_segment(at, position, offset);
+                        break;
+                    };
+                    self.damaged(Corruption::bad_bytes(base, position, offset));
+                    indexes.note(base, &found, interval);
                 }
             }
         }

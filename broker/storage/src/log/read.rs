@@ -40,6 +40,13 @@ impl Log {
         upto: Offset,
         min_one: bool,
     ) -> Result<LogSlice, ReadError> {
+        if let Some(lost) = self.quarantine
+            && self.end < self.recovery_point
+            && (self.end..=self.recovery_point).contains(&offset.0)
+        {
+            // There were records: a reader who had got so far must not start over.
+            return Err(lost.into());
+        }
         if offset.0 < self.start || offset.0 > self.end {
             let (start, end) = (self.log_start_offset(), self.end_offset());
             return Err(ReadError::OutOfRange { offset, start, end });
@@ -47,6 +54,9 @@ impl Log {
         let upto = upto.0.min(self.end);
         if offset.0 >= upto {
             return Ok(LogSlice::empty(offset));
+        }
+        if let Some(missing) = self.missing_head.filter(|it| it.segment > offset) {
+            return Err(missing.into());
         }
         // A segment may end before the next one begins, when its last records were compacted away.
         for at in self.segments.find(offset.0)..self.segments.len() {
@@ -109,9 +119,8 @@ impl Log {
     }
 
     fn corrupt_at(&self, at: usize, first: &Found) -> Corruption {
-        let segment = Offset(self.segments.get(at).map_or(0, |segment| segment.base));
-        let offset = Offset(first.header.base_offset);
-        Corruption { segment, position: first.position, offset }
+        let segment = self.segments.get(at).map_or(0, |segment| segment.base);
+        Corruption::bad_bytes(segment, first.position, first.header.base_offset)
     }
 
     /// Closes descriptors that reads of closed segments left open. For a timer to call.

@@ -3,9 +3,10 @@
 //! Every segment that reaches past the recovery point is read batch by batch; the last one always.
 //! A bad batch at or after the recovery point is the torn tail of a write that nobody was promised:
 //! it is cut. Before it, or after a clean stop, it is corruption: nothing is cut, the bad batch is
-//! never served, nothing is appended, and the report says so. Where the recovery point is not known
-//! or every append was synced (`OpenArgs::intact_below`), a sound batch behind the bad one tells
-//! corruption too (decision 003).
+//! never served, and the report says so. Where the recovery point is not known or every append was
+//! synced (`OpenArgs::intact_below`), a sound batch behind the bad one tells corruption too. What a
+//! sound batch follows harms nobody else: the log goes on behind its end. Where that end is not
+//! known, or records are missing, nothing is appended (decision 003).
 
 use std::path::PathBuf;
 
@@ -32,6 +33,10 @@ pub struct RecoveryReport {
     pub cut: Vec<CutTail>,
     /// Corruption where no crash can excuse it: the replica must be repaired.
     pub corruption: Option<Corruption>,
+    /// Whether the corruption closed the log for writing.
+    pub is_quarantined: bool,
+    /// What was given up because the operator said so (`OpenArgs::accept`).
+    pub given_up: Vec<CutTail>,
     /// Where the log ends now.
     pub end_offset: Option<Offset>,
 }
@@ -109,7 +114,7 @@ impl Log {
     /// Whether the log goes on, but not where segment `at` ends. Compaction makes such gaps too.
     fn is_gap_behind(&self, at: usize) -> bool {
         let next = self.segments.next_base(at);
-        !self.config.cleanup.compact && next.is_some_and(|next| next > self.end)
+        !self.may_be_sparse && next.is_some_and(|next| next > self.end)
     }
 
     /// Replaces what a crash left of a segment's indexes. The active segment's may wait when the
@@ -144,6 +149,7 @@ impl Log {
     ) -> Result<Option<u64>, LogError> {
         let Some(segment) = self.segments.get(at) else { return Ok(None) };
         let (base, size) = (segment.base, segment.size);
+        let is_active = at + 1 == self.segments.len();
         let file = self.segments.file(at)?;
         let mut walk = Walk::verifying(file.as_ref(), 0, size).with_offset_min(base);
         let mut indexes = Indexes::empty();
@@ -151,15 +157,23 @@ impl Log {
         let mut verified = crate::verified::Verified::from(size);
         let mut sound_from = 0;
         let mut torn = None;
+        // The last bad batch, when nothing sound has followed it yet.
+        let mut unsure = None;
         loop {
             match walk.step()? {
                 Step::Batch(found) => {
+                    unsure = None;
                     first_timestamp.get_or_insert(found.header.max_timestamp);
                     indexes.note(base, &found, self.config.index_interval_bytes);
                     self.replay(now_ms, file.as_ref(), &found)?;
                 }
                 Step::End => {
                     verified.add(sound_from, size);
+                    if let Some((position, offset)) = unsure.filter(|_| is_active) {
+                        // Only the bad batch itself says how far it goes.
+                        self.break_segment(at, position, offset);
+                        self.end = offset;
+                    }
                     break;
                 }
                 Step::Bad { position } => {
@@ -169,11 +183,18 @@ impl Log {
                         torn = Some(position);
                         break;
                     }
-                    self.corrupt(base, position, offset);
+                    let (from, since) = *unsure.get_or_insert((position, offset));
                     if !walk.skip_bad()? {
-                        self.break_segment(at, position, offset);
-                        break;
+                        let Some(found) = walk.resync()? else {
+                            self.break_segment(at, from, since);
+                            self.end = since;
+                            break;
+                        };
+                        unsure = None;
+                        indexes.note(base, &found, self.config.index_interval_bytes);
+                        self.replay(now_ms, file.as_ref(), &found)?;
                     }
+                    self.damaged(Corruption::bad_bytes(base, position, offset));
                     sound_from = walk.position();
                     self.end = walk.offset_min();
                 }
@@ -202,19 +223,31 @@ impl Log {
         Ok(())
     }
 
-    fn corrupt(&mut self, base: i64, position: u64, offset: i64) {
-        let corruption = Corruption { segment: Offset(base), position, offset: Offset(offset) };
-        self.corruption.get_or_insert(corruption);
+    /// Keeps the first corruption of the log.
+    pub(super) fn damaged(&mut self, corruption: Corruption) {
+        let first = self.corruption.filter(|known| known.offset <= corruption.offset);
+        self.corruption = first.or(Some(corruption));
     }
 
-    /// From `position` on a segment cannot be made out: nothing there is served or overwritten.
+    /// Nothing may be appended behind this.
+    pub(super) fn quarantined(&mut self, corruption: Corruption) {
+        self.damaged(corruption);
+        let first = self.quarantine.filter(|known| known.offset <= corruption.offset);
+        self.quarantine = first.or(Some(corruption));
+        self.poisoned = true;
+    }
+
+    /// From `position` on a segment cannot be made out, or records are missing behind it: nothing
+    /// there is served or overwritten.
     pub(super) fn break_segment(&mut self, at: usize, position: u64, offset: i64) {
-        let is_active = at + 1 == self.segments.len();
+        let upto = self.segments.next_base(at).unwrap_or(self.recovery_point);
         let Some(segment) = self.segments.get_mut(at) else { return };
+        let mut broken = Corruption::bad_bytes(segment.base, position, offset);
+        if position >= segment.size && (offset..i64::MAX).contains(&upto) {
+            broken.missing_upto = Some(Offset(upto));
+        }
         segment.size = position;
-        segment.broken_from = Some(offset);
-        let base = segment.base;
-        self.corrupt(base, position, offset);
-        self.poisoned |= is_active;
+        let broken = *segment.broken.get_or_insert(broken);
+        self.quarantined(broken);
     }
 }

@@ -95,7 +95,7 @@ impl Log {
         }))
     }
 
-    fn copy_tail(
+    pub(super) fn copy_tail(
         &self,
         from: &dyn DiskFile,
         position: u64,
@@ -114,7 +114,7 @@ impl Log {
     }
 }
 
-fn is_zero(file: &dyn DiskFile, position: u64, size: u64) -> Result<bool, DiskError> {
+pub(super) fn is_zero(file: &dyn DiskFile, position: u64, size: u64) -> Result<bool, DiskError> {
     let mut zero = true;
     for_each_chunk(file, position, size, |bytes| {
         zero = bytes.iter().all(|byte| *byte == 0);

@@ -170,11 +170,7 @@ impl Log {
     ) -> Result<RecordSet, ReadError> {
         let mut bytes = vec![0; found.header.size_in_bytes()];
         file.read_exact_at(&mut bytes, found.position)?;
-        let corrupt = Corruption {
-            segment: Offset(base),
-            position: found.position,
-            offset: Offset(found.header.base_offset),
-        };
+        let corrupt = Corruption::bad_bytes(base, found.position, found.header.base_offset);
         let batch = Batch::parse(&Bytes::from(bytes)).map_err(|_| corrupt)?;
         batch.verify_crc().map_err(|_| corrupt)?;
         let limit = self.config.decompressed_bytes_max;

@@ -127,6 +127,7 @@ impl World {
                 // The name of `partition.metadata` was not durable, so neither was any record.
                 None => Placement::Adopt(Arc::clone(&config), id_of(partition)),
             },
+            accept: &std::collections::BTreeSet::new(),
             random: &mut || u128::from(random.next_u64()),
         });
         if self.disk.is_down() {

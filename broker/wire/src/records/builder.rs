@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::batch::seal;
-use super::header::{Attributes, BatchHeader, HEADER_BYTES, NO_SEQUENCE, NO_TIMESTAMP};
+use super::header::{
+    Attributes, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, NO_SEQUENCE, NO_TIMESTAMP,
+};
 use super::varint::{put_varlong, varlong_bytes};
 use super::{BatchError, TimestampType};
 use crate::compression::{Codec, compress};
@@ -164,6 +166,30 @@ impl BatchBuilder {
         seal(&mut bytes);
         Ok(Bytes::from(bytes))
     }
+}
+
+/// A batch without records that takes the offsets `from..upto`, as compaction leaves them.
+#[must_use]
+pub fn empty_batch(from: i64, upto: i64, leader_epoch: i32) -> Vec<u8> {
+    let last_offset_delta = upto.saturating_sub(from).saturating_sub(1);
+    let header = BatchHeader {
+        base_offset: from,
+        batch_length: i32::try_from(HEADER_BYTES - LENGTH_PREFIX_BYTES).unwrap_or_default(),
+        partition_leader_epoch: leader_epoch,
+        magic: 2,
+        crc: 0,
+        attributes: Attributes::default(),
+        last_offset_delta: i32::try_from(last_offset_delta).unwrap_or(i32::MAX),
+        base_timestamp: NO_TIMESTAMP,
+        max_timestamp: NO_TIMESTAMP,
+        producer_id: -1,
+        producer_epoch: -1,
+        base_sequence: NO_SEQUENCE,
+        records_count: 0,
+    };
+    let mut bytes = header.to_bytes();
+    seal(&mut bytes);
+    bytes
 }
 
 fn length_of(length: usize) -> i64 {

@@ -15,7 +15,7 @@ mod validate;
 mod varint;
 
 pub use batch::{Batch, BatchIter};
-pub use builder::{BatchBuilder, BatchOptions};
+pub use builder::{BatchBuilder, BatchOptions, empty_batch};
 pub use control::{ControlType, control_batch};
 pub use error::BatchError;
 pub use header::{

@@ -16,6 +16,9 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .doc("Its port; 0 is any free one, -1 is no such listener."),
     list("tidelog.log.dirs.abandoned", "")
         .doc("Ids (directory.id) of log directories that this broker had and will not have again."),
+    list("tidelog.log.corrupt.accept", "").doc(
+        "Losses the operator accepts, as the broker's message names them: topic-partition@offset.",
+    ),
     int("tidelog.data.threads", "0")
         .range(0.0, 1024.0)
         .doc("Threads that serve clients; 0 is one for each core."),

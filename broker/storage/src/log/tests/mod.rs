@@ -30,6 +30,8 @@ struct Home {
     recovery_point: i64,
     intact_below: i64,
     start: i64,
+    was_compacted: bool,
+    accept: Vec<Offset>,
 }
 
 impl Home {
@@ -46,7 +48,15 @@ impl Home {
         disk.create_dir_all(dir()).unwrap();
         disk.sync_dir(Path::new("/data")).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
-        Self { disk, config, recovery_point: 0, intact_below: 0, start: 0 }
+        Self {
+            disk,
+            config,
+            recovery_point: 0,
+            intact_below: 0,
+            start: 0,
+            was_compacted: false,
+            accept: Vec::new(),
+        }
     }
 
     fn open(&self, clean: bool) -> (Log, RecoveryReport) {
@@ -58,6 +68,8 @@ impl Home {
             intact_below: Offset(self.intact_below),
             log_start_offset: Offset(self.start),
             clean,
+            was_compacted: self.was_compacted,
+            accept: self.accept.clone(),
             now_ms: NOW,
         })
         .unwrap()

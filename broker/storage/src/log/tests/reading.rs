@@ -60,7 +60,7 @@ fn a_corrupt_batch_of_a_closed_segment_is_never_served() {
     let first = log.read(Offset(0), u32::MAX, log.end_offset(), true).unwrap();
     assert_eq!(first.next_offset, Offset(10), "what is sound before it is served");
     let error = log.read(Offset(10), u32::MAX, log.end_offset(), true).unwrap_err();
-    let expect = Corruption { segment: Offset(0), position: size, offset: Offset(10) };
+    let expect = Corruption::bad_bytes(0, size, 10);
     assert_eq!(error, ReadError::Corrupt(expect));
     assert_eq!(log.corruption(), Some(expect));
     assert_eq!(read_all(&log, 20).len(), 18);

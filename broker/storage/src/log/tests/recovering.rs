@@ -132,26 +132,27 @@ fn a_bad_batch_before_the_recovery_point_is_corruption() {
     let size = plain(10).len() as u64;
     home.disk.flip(&path("00000000000000000000.log"), size * 4 + 80, 4).unwrap();
     let (mut log, report) = home.killed(log);
-    let expect = Corruption { segment: Offset(0), position: size * 4, offset: Offset(40) };
+    let expect = Corruption::bad_bytes(0, size * 4, 40);
     assert_eq!(report.corruption, Some(expect));
     assert_eq!((report.cut.len(), log.end_offset()), (0, Offset(110)));
     assert_eq!(log.read(Offset(0), u32::MAX, Offset(110), true).unwrap().next_offset.0, 40);
     let error = log.read(Offset(40), u32::MAX, Offset(110), true).unwrap_err();
     assert_eq!(error, ReadError::Corrupt(expect));
     assert_eq!(read_all(&log, 50).len(), 6);
-    assert!(matches!(append(&mut log, plain(1)), Err(AppendError::Quarantined(_))));
+    assert_eq!(appended(&mut log, plain(1)), (110, 110));
 }
 
 #[test]
-fn a_lost_length_before_the_recovery_point_closes_the_log() {
+fn a_bad_last_batch_before_the_recovery_point_closes_the_log() {
     let (mut home, mut log) = filled(LogConfig::default(), 10);
     log.flush().unwrap();
     let size = plain(10).len() as u64;
-    home.disk.flip(&path("00000000000000000000.log"), size * 4 + 8, 0x20).unwrap();
+    // Nothing but the bad batch itself says where the log ends.
+    home.disk.flip(&path("00000000000000000000.log"), size * 9 + 80, 4).unwrap();
     let (mut log, report) = home.killed(log);
-    assert_eq!(report.corruption.unwrap().offset, Offset(40));
-    assert!(report.cut.is_empty());
-    assert_eq!(read_all(&log, 0).len(), 4);
+    assert_eq!(report.corruption.unwrap().offset, Offset(90));
+    assert!(report.cut.is_empty() && report.is_quarantined);
+    assert_eq!(read_all(&log, 0).len(), 9);
     assert!(matches!(append(&mut log, plain(1)), Err(AppendError::Quarantined(_))));
     // Not one byte was thrown away.
     let file = home.disk.open(&path("00000000000000000000.log"), Access::Read).unwrap();

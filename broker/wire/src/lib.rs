@@ -12,6 +12,7 @@ pub mod messages;
 pub mod metadata_frame;
 pub mod records;
 pub mod records_slot;
+pub mod show;
 
 pub use api_key::ApiKey;
 pub use error_code::ErrorCode;

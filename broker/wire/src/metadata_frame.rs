@@ -27,6 +27,11 @@ pub fn encode_at(record: &MetadataRecord, version: i16) -> Result<Bytes, EncodeE
 
 /// Reads the value of a record.
 pub fn decode(value: Bytes) -> Result<MetadataRecord, DecodeError> {
+    decode_versioned(value).map(|(record, _)| record)
+}
+
+/// Reads the value of a record, and at which version it is.
+pub fn decode_versioned(value: Bytes) -> Result<(MetadataRecord, i16), DecodeError> {
     let mut reader = Reader::new(value);
     let frame_version = reader.unsigned_varint()?;
     if frame_version != FRAME_VERSION {
@@ -42,7 +47,7 @@ pub fn decode(value: Bytes) -> Result<MetadataRecord, DecodeError> {
     })?;
     let record = MetadataRecord::decode(record_type, &mut reader, version)?;
     reader.finish()?;
-    Ok(record)
+    Ok((record, version))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::emit_show::{is_shown, show_impl};
 use crate::emit_struct::{default_value, derives_default, read_body, write_body};
 use crate::model::{Kind, Message, Range, Struct};
 
@@ -10,6 +11,9 @@ pub(crate) fn message(of: &Message) -> String {
     let mut body = String::new();
     for each in &of.structs {
         body.push_str(&struct_text(of, each));
+        if is_shown(of) {
+            body.push_str(&show_impl(of, each));
+        }
     }
     body.push_str(&message_impl(of));
     let key = of.key.map(|key| format!(", key {key}")).unwrap_or_default();
@@ -28,6 +32,7 @@ pub(crate) fn message(of: &Message) -> String {
         ("Records", "use crate::records_slot::Records;\n"),
         ("TypedRecord", "use crate::message::TypedRecord;\n"),
         ("Request", "use crate::message::Request;\n"),
+        ("Show", "use crate::show::{Fields, Show, Value};\n"),
     ] {
         if has_word(&body, word) {
             out.push_str(import);

@@ -73,7 +73,7 @@ fn number(text: &str, kind: &Type) -> String {
 }
 
 /// The test that a field has its default.
-fn is_default(of: &Message, field: &Field) -> String {
+pub(crate) fn is_default(of: &Message, field: &Field) -> String {
     let place = format!("self.{}", field.rust_name());
     let value = default_value(of, field);
     match (&field.kind, value.as_str()) {

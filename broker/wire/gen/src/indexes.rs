@@ -27,14 +27,15 @@ pub(crate) fn metadata_records(messages: &[Message]) -> String {
     let short = |message: &Message| message.name.trim_end_matches("Record").to_owned();
     let mut uses = String::new();
     let mut variants = String::new();
-    let mut arms = [const { String::new() }; 5];
-    let [types, versions, encodes, decodes, froms] = &mut arms;
+    let mut arms = [const { String::new() }; 6];
+    let [types, versions, encodes, decodes, froms, shows] = &mut arms;
     for record in &records {
         let (name, variant, module) = (&record.name, short(record), record.module());
         let _ = writeln!(uses, "pub use super::{module}::{name};");
         let _ = writeln!(variants, "/// `{name}`.\n{variant}({name}),");
         let _ = writeln!(types, "Self::{variant}(_) => {name}::TYPE,");
         let _ = writeln!(versions, "Self::{variant}(_) => *{name}::VERSIONS.end(),");
+        let _ = writeln!(shows, "Self::{variant}(m) => ({name}::NAME, m.show(version)),");
         let _ = writeln!(encodes, "Self::{variant}(m) => m.encode(writer, version),");
         let _ = writeln!(
             decodes,
@@ -49,7 +50,8 @@ pub(crate) fn metadata_records(messages: &[Message]) -> String {
     format!(
         "//! The records of the metadata log, told apart by their type.\n\n{uses}\n\
          use crate::codec::{{DecodeError, EncodeError, Reader, Writer}};\n\
-         use crate::message::{{Message, TypedRecord}};\n\n\
+         use crate::message::{{Message, TypedRecord}};\n\
+         use crate::show::{{Show, Value}};\n\n\
          /// Any record of the metadata log.\n\
          #[derive(Clone, Debug, PartialEq)]\npub enum MetadataRecord {{ {variants} }}\n\n\
          impl MetadataRecord {{\n\
@@ -57,6 +59,9 @@ pub(crate) fn metadata_records(messages: &[Message]) -> String {
          pub fn record_type(&self) -> i16 {{ match self {{ {types} }} }}\n\n\
          /// The highest version that the record's table holds.\n#[must_use]\n\
          pub fn highest_version(&self) -> i16 {{ match self {{ {versions} }} }}\n\n\
+         /// The record's name in the schema, and its fields.\n#[must_use]\n\
+         pub fn show(&self, version: i16) -> (&'static str, Value) {{ \
+         match self {{ {shows} }} }}\n\n\
          /// Writes the body of the record.\n\
          pub fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {{ \
          match self {{ {encodes} }} }}\n\n\

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `AbortTransactionRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,12 @@ impl AbortTransactionRecord {
             w.tag(0, |w| w.nullable_string(true, self.reason.as_deref()))?;
         }
         Ok(())
+    }
+}
+
+impl Show for AbortTransactionRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(self.reason.is_some(), "reason", &self.reason, v))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `AccessControlEntryRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,22 @@ impl AccessControlEntryRecord {
         w.i8(self.permission_type);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for AccessControlEntryRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "id", &self.id, v)
+                .with(true, "resourceType", &self.resource_type, v)
+                .with(true, "resourceName", &self.resource_name, v)
+                .with(true, "patternType", &self.pattern_type, v)
+                .with(true, "principal", &self.principal, v)
+                .with(true, "host", &self.host, v)
+                .with(true, "operation", &self.operation, v)
+                .with(true, "permissionType", &self.permission_type, v),
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `BrokerRegistrationChangeRecord`, versions 0-3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +101,30 @@ impl BrokerRegistrationChangeRecord {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Show for BrokerRegistrationChangeRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "brokerId", &self.broker_id, v)
+                .with(true, "brokerEpoch", &self.broker_epoch, v)
+                .with(self.fenced != 0, "fenced", &self.fenced, v)
+                .with(
+                    v >= 1 && self.in_controlled_shutdown != 0,
+                    "inControlledShutdown",
+                    &self.in_controlled_shutdown,
+                    v,
+                )
+                .with(v >= 2 && !self.log_dirs.is_empty(), "logDirs", &self.log_dirs, v)
+                .with(
+                    v == 3 && self.cordoned_log_dirs.is_some(),
+                    "cordonedLogDirs",
+                    &self.cordoned_log_dirs,
+                    v,
+                ),
+        )
     }
 }
 

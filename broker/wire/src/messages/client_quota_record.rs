@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `ClientQuotaRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +44,18 @@ impl ClientQuotaRecord {
     }
 }
 
+impl Show for ClientQuotaRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "entity", &self.entity, v)
+                .with(true, "key", &self.key, v)
+                .with(true, "value", &self.value, v)
+                .with(true, "remove", &self.remove, v),
+        )
+    }
+}
+
 /// `EntityData` of `ClientQuotaRecord`, versions 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityData {
@@ -70,6 +83,17 @@ impl EntityData {
         w.nullable_string(true, self.entity_name.as_deref())?;
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for EntityData {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "entityType", &self.entity_type, v).with(
+            true,
+            "entityName",
+            &self.entity_name,
+            v,
+        ))
     }
 }
 

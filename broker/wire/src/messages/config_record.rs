@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `ConfigRecord`, versions 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,18 @@ impl ConfigRecord {
         w.nullable_string(true, self.value.as_deref())?;
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for ConfigRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "resourceType", &self.resource_type, v)
+                .with(true, "resourceName", &self.resource_name, v)
+                .with(true, "name", &self.name, v)
+                .with(true, "value", &self.value, v),
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 use bytes::Bytes;
 
 /// `ConsumerProtocolAssignment`, versions 0-3.
@@ -33,6 +34,19 @@ impl ConsumerProtocolAssignment {
     }
 }
 
+impl Show for ConsumerProtocolAssignment {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default().with(true, "assignedPartitions", &self.assigned_partitions, v).with(
+                true,
+                "userData",
+                &self.user_data,
+                v,
+            ),
+        )
+    }
+}
+
 /// `TopicPartition` of `ConsumerProtocolAssignment`, versions 0-3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicPartition {
@@ -55,6 +69,17 @@ impl TopicPartition {
             Ok(())
         })?;
         Ok(())
+    }
+}
+
+impl Show for TopicPartition {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "topic", &self.topic, v).with(
+            true,
+            "partitions",
+            &self.partitions,
+            v,
+        ))
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 use bytes::Bytes;
 
 /// `ConsumerProtocolSubscription`, versions 0-3.
@@ -67,6 +68,19 @@ impl ConsumerProtocolSubscription {
     }
 }
 
+impl Show for ConsumerProtocolSubscription {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "topics", &self.topics, v)
+                .with(true, "userData", &self.user_data, v)
+                .with(v >= 1, "ownedPartitions", &self.owned_partitions, v)
+                .with(v >= 2, "generationId", &self.generation_id, v)
+                .with(v == 3, "rackId", &self.rack_id, v),
+        )
+    }
+}
+
 /// `TopicPartition` of `ConsumerProtocolSubscription`, versions 1-3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicPartition {
@@ -100,6 +114,17 @@ impl TopicPartition {
             w.absent("Partitions", v, self.partitions.is_empty())?;
         }
         Ok(())
+    }
+}
+
+impl Show for TopicPartition {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(v >= 1, "topic", &self.topic, v).with(
+            v >= 1,
+            "partitions",
+            &self.partitions,
+            v,
+        ))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `DelegationTokenRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,21 @@ impl DelegationTokenRecord {
         w.string(true, &self.token_id)?;
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for DelegationTokenRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "owner", &self.owner, v)
+                .with(true, "requester", &self.requester, v)
+                .with(true, "renewers", &self.renewers, v)
+                .with(true, "issueTimestamp", &self.issue_timestamp, v)
+                .with(true, "maxTimestamp", &self.max_timestamp, v)
+                .with(true, "expirationTimestamp", &self.expiration_timestamp, v)
+                .with(true, "tokenId", &self.token_id, v),
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `EndTransactionRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,12 @@ impl EndTransactionRecord {
     fn write(&self, w: &mut Writer, _v: i16) -> Result<(), EncodeError> {
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for EndTransactionRecord {
+    fn show(&self, _v: i16) -> Value {
+        Value::Object(Fields::default())
     }
 }
 

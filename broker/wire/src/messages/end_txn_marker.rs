@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `EndTxnMarker`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,12 @@ impl EndTxnMarker {
     fn write(&self, w: &mut Writer, _v: i16) -> Result<(), EncodeError> {
         w.i32(self.coordinator_epoch);
         Ok(())
+    }
+}
+
+impl Show for EndTxnMarker {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "coordinatorEpoch", &self.coordinator_epoch, v))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `FeatureLevelRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,17 @@ impl FeatureLevelRecord {
         w.i16(self.feature_level);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for FeatureLevelRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "name", &self.name, v).with(
+            true,
+            "featureLevel",
+            &self.feature_level,
+            v,
+        ))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `GroupMetadataKey`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,12 @@ impl GroupMetadataKey {
     fn write(&self, w: &mut Writer, _v: i16) -> Result<(), EncodeError> {
         w.string(false, &self.group)?;
         Ok(())
+    }
+}
+
+impl Show for GroupMetadataKey {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "group", &self.group, v))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 use bytes::Bytes;
 
 /// `GroupMetadataValue`, versions 0-4.
@@ -70,6 +71,20 @@ impl GroupMetadataValue {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+}
+
+impl Show for GroupMetadataValue {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "protocolType", &self.protocol_type, v)
+                .with(true, "generation", &self.generation, v)
+                .with(true, "protocol", &self.protocol, v)
+                .with(true, "leader", &self.leader, v)
+                .with(v >= 2, "currentStateTimestamp", &self.current_state_timestamp, v)
+                .with(true, "members", &self.members, v),
+        )
     }
 }
 
@@ -146,6 +161,22 @@ impl MemberMetadata {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+}
+
+impl Show for MemberMetadata {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "memberId", &self.member_id, v)
+                .with(v >= 3, "groupInstanceId", &self.group_instance_id, v)
+                .with(true, "clientId", &self.client_id, v)
+                .with(true, "clientHost", &self.client_host, v)
+                .with(v >= 1, "rebalanceTimeout", &self.rebalance_timeout, v)
+                .with(true, "sessionTimeout", &self.session_timeout, v)
+                .with(true, "subscription", &self.subscription, v)
+                .with(true, "assignment", &self.assignment, v),
+        )
     }
 }
 

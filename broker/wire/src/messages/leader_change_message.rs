@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::ids::Uuid;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `LeaderChangeMessage`, versions 0-1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,18 @@ impl LeaderChangeMessage {
     }
 }
 
+impl Show for LeaderChangeMessage {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "version", &self.version, v)
+                .with(true, "leaderId", &self.leader_id, v)
+                .with(true, "voters", &self.voters, v)
+                .with(true, "grantingVoters", &self.granting_voters, v),
+        )
+    }
+}
+
 /// `Voter` of `LeaderChangeMessage`, versions 0-1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Voter {
@@ -71,6 +84,17 @@ impl Voter {
         }
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for Voter {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "voterId", &self.voter_id, v).with(
+            v == 1,
+            "voterDirectoryId",
+            &self.voter_directory_id,
+            v,
+        ))
     }
 }
 

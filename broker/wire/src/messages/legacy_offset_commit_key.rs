@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `LegacyOffsetCommitKey`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,17 @@ impl LegacyOffsetCommitKey {
         w.string(false, &self.topic)?;
         w.i32(self.partition);
         Ok(())
+    }
+}
+
+impl Show for LegacyOffsetCommitKey {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "group", &self.group, v)
+                .with(true, "topic", &self.topic, v)
+                .with(true, "partition", &self.partition, v),
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `LegacyOffsetCommitValue`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,17 @@ impl LegacyOffsetCommitValue {
         w.string(false, &self.metadata)?;
         w.i64(self.commit_timestamp);
         Ok(())
+    }
+}
+
+impl Show for LegacyOffsetCommitValue {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "offset", &self.offset, v)
+                .with(true, "metadata", &self.metadata, v)
+                .with(true, "commitTimestamp", &self.commit_timestamp, v),
+        )
     }
 }
 

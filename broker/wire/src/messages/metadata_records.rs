@@ -30,6 +30,7 @@ pub use super::zk_migration_state_record::ZkMigrationStateRecord;
 
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::{Message, TypedRecord};
+use crate::show::{Show, Value};
 
 /// Any record of the metadata log.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +153,45 @@ impl MetadataRecord {
             Self::UnregisterBroker(_) => *UnregisterBrokerRecord::VERSIONS.end(),
             Self::UserScramCredential(_) => *UserScramCredentialRecord::VERSIONS.end(),
             Self::ZkMigrationState(_) => *ZkMigrationStateRecord::VERSIONS.end(),
+        }
+    }
+
+    /// The record's name in the schema, and its fields.
+    #[must_use]
+    pub fn show(&self, version: i16) -> (&'static str, Value) {
+        match self {
+            Self::AbortTransaction(m) => (AbortTransactionRecord::NAME, m.show(version)),
+            Self::AccessControlEntry(m) => (AccessControlEntryRecord::NAME, m.show(version)),
+            Self::BeginTransaction(m) => (BeginTransactionRecord::NAME, m.show(version)),
+            Self::BrokerRegistrationChange(m) => {
+                (BrokerRegistrationChangeRecord::NAME, m.show(version))
+            }
+            Self::ClearElr(m) => (ClearElrRecord::NAME, m.show(version)),
+            Self::ClientQuota(m) => (ClientQuotaRecord::NAME, m.show(version)),
+            Self::Config(m) => (ConfigRecord::NAME, m.show(version)),
+            Self::DelegationToken(m) => (DelegationTokenRecord::NAME, m.show(version)),
+            Self::EndTransaction(m) => (EndTransactionRecord::NAME, m.show(version)),
+            Self::FeatureLevel(m) => (FeatureLevelRecord::NAME, m.show(version)),
+            Self::FenceBroker(m) => (FenceBrokerRecord::NAME, m.show(version)),
+            Self::NoOp(m) => (NoOpRecord::NAME, m.show(version)),
+            Self::PartitionChange(m) => (PartitionChangeRecord::NAME, m.show(version)),
+            Self::Partition(m) => (PartitionRecord::NAME, m.show(version)),
+            Self::ProducerIds(m) => (ProducerIdsRecord::NAME, m.show(version)),
+            Self::RegisterBroker(m) => (RegisterBrokerRecord::NAME, m.show(version)),
+            Self::RegisterController(m) => (RegisterControllerRecord::NAME, m.show(version)),
+            Self::RemoveAccessControlEntry(m) => {
+                (RemoveAccessControlEntryRecord::NAME, m.show(version))
+            }
+            Self::RemoveDelegationToken(m) => (RemoveDelegationTokenRecord::NAME, m.show(version)),
+            Self::RemoveTopic(m) => (RemoveTopicRecord::NAME, m.show(version)),
+            Self::RemoveUserScramCredential(m) => {
+                (RemoveUserScramCredentialRecord::NAME, m.show(version))
+            }
+            Self::Topic(m) => (TopicRecord::NAME, m.show(version)),
+            Self::UnfenceBroker(m) => (UnfenceBrokerRecord::NAME, m.show(version)),
+            Self::UnregisterBroker(m) => (UnregisterBrokerRecord::NAME, m.show(version)),
+            Self::UserScramCredential(m) => (UserScramCredentialRecord::NAME, m.show(version)),
+            Self::ZkMigrationState(m) => (ZkMigrationStateRecord::NAME, m.show(version)),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `OffsetCommitValue`, versions 0-4.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,20 @@ impl OffsetCommitValue {
             }
         }
         Ok(())
+    }
+}
+
+impl Show for OffsetCommitValue {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "offset", &self.offset, v)
+                .with(v >= 3, "leaderEpoch", &self.leader_epoch, v)
+                .with(true, "metadata", &self.metadata, v)
+                .with(true, "commitTimestamp", &self.commit_timestamp, v)
+                .with(v == 1, "expireTimestamp", &self.expire_timestamp, v)
+                .with(v == 4 && !self.topic_id.is_zero(), "topicId", &self.topic_id, v),
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `PartitionChangeRecord`, versions 0-2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +191,45 @@ impl PartitionChangeRecord {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Show for PartitionChangeRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "partitionId", &self.partition_id, v)
+                .with(true, "topicId", &self.topic_id, v)
+                .with(self.isr.is_some(), "isr", &self.isr, v)
+                .with(self.leader != -2, "leader", &self.leader, v)
+                .with(self.replicas.is_some(), "replicas", &self.replicas, v)
+                .with(
+                    self.removing_replicas.is_some(),
+                    "removingReplicas",
+                    &self.removing_replicas,
+                    v,
+                )
+                .with(self.adding_replicas.is_some(), "addingReplicas", &self.adding_replicas, v)
+                .with(
+                    self.leader_recovery_state != -1,
+                    "leaderRecoveryState",
+                    &self.leader_recovery_state,
+                    v,
+                )
+                .with(v >= 1 && self.directories.is_some(), "directories", &self.directories, v)
+                .with(
+                    v == 2 && self.eligible_leader_replicas.is_some(),
+                    "eligibleLeaderReplicas",
+                    &self.eligible_leader_replicas,
+                    v,
+                )
+                .with(
+                    v == 2 && self.last_known_elr.is_some(),
+                    "lastKnownElr",
+                    &self.last_known_elr,
+                    v,
+                ),
+        )
     }
 }
 

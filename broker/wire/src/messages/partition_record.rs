@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `PartitionRecord`, versions 0-2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +159,42 @@ impl PartitionRecord {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Show for PartitionRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "partitionId", &self.partition_id, v)
+                .with(true, "topicId", &self.topic_id, v)
+                .with(true, "replicas", &self.replicas, v)
+                .with(true, "isr", &self.isr, v)
+                .with(true, "removingReplicas", &self.removing_replicas, v)
+                .with(true, "addingReplicas", &self.adding_replicas, v)
+                .with(true, "leader", &self.leader, v)
+                .with(
+                    self.leader_recovery_state != 0,
+                    "leaderRecoveryState",
+                    &self.leader_recovery_state,
+                    v,
+                )
+                .with(true, "leaderEpoch", &self.leader_epoch, v)
+                .with(true, "partitionEpoch", &self.partition_epoch, v)
+                .with(v >= 1, "directories", &self.directories, v)
+                .with(
+                    v == 2 && self.eligible_leader_replicas.is_some(),
+                    "eligibleLeaderReplicas",
+                    &self.eligible_leader_replicas,
+                    v,
+                )
+                .with(
+                    v == 2 && self.last_known_elr.is_some(),
+                    "lastKnownElr",
+                    &self.last_known_elr,
+                    v,
+                ),
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `ProducerIdsRecord`, versions 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,17 @@ impl ProducerIdsRecord {
         w.i64(self.next_producer_id);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for ProducerIdsRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "brokerId", &self.broker_id, v)
+                .with(true, "brokerEpoch", &self.broker_epoch, v)
+                .with(true, "nextProducerId", &self.next_producer_id, v),
+        )
     }
 }
 

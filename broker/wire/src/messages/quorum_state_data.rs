@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::ids::Uuid;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `QuorumStateData`, versions 0-1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,21 @@ impl QuorumStateData {
     }
 }
 
+impl Show for QuorumStateData {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(v == 0, "clusterId", &self.cluster_id, v)
+                .with(true, "leaderId", &self.leader_id, v)
+                .with(true, "leaderEpoch", &self.leader_epoch, v)
+                .with(true, "votedId", &self.voted_id, v)
+                .with(v == 1, "votedDirectoryId", &self.voted_directory_id, v)
+                .with(v == 0, "appliedOffset", &self.applied_offset, v)
+                .with(v == 0, "currentVoters", &self.current_voters, v),
+        )
+    }
+}
+
 /// `Voter` of `QuorumStateData`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Voter {
@@ -111,6 +127,12 @@ impl Voter {
         }
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for Voter {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(v == 0, "voterId", &self.voter_id, v))
     }
 }
 

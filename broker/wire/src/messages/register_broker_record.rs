@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `RegisterBrokerRecord`, versions 0-4.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +128,30 @@ impl RegisterBrokerRecord {
     }
 }
 
+impl Show for RegisterBrokerRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "brokerId", &self.broker_id, v)
+                .with(v >= 2, "isMigratingZkBroker", &self.is_migrating_zk_broker, v)
+                .with(true, "incarnationId", &self.incarnation_id, v)
+                .with(true, "brokerEpoch", &self.broker_epoch, v)
+                .with(true, "endPoints", &self.end_points, v)
+                .with(true, "features", &self.features, v)
+                .with(true, "rack", &self.rack, v)
+                .with(true, "fenced", &self.fenced, v)
+                .with(v >= 1, "inControlledShutdown", &self.in_controlled_shutdown, v)
+                .with(v >= 3 && !self.log_dirs.is_empty(), "logDirs", &self.log_dirs, v)
+                .with(
+                    v == 4 && self.cordoned_log_dirs.is_some(),
+                    "cordonedLogDirs",
+                    &self.cordoned_log_dirs,
+                    v,
+                ),
+        )
+    }
+}
+
 /// `BrokerEndpoint` of `RegisterBrokerRecord`, versions 0-4.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerEndpoint {
@@ -162,6 +187,18 @@ impl BrokerEndpoint {
     }
 }
 
+impl Show for BrokerEndpoint {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "name", &self.name, v)
+                .with(true, "host", &self.host, v)
+                .with(true, "port", &self.port, v)
+                .with(true, "securityProtocol", &self.security_protocol, v),
+        )
+    }
+}
+
 /// `BrokerFeature` of `RegisterBrokerRecord`, versions 0-4.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerFeature {
@@ -190,6 +227,17 @@ impl BrokerFeature {
         w.i16(self.max_supported_version);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for BrokerFeature {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "name", &self.name, v)
+                .with(true, "minSupportedVersion", &self.min_supported_version, v)
+                .with(true, "maxSupportedVersion", &self.max_supported_version, v),
+        )
     }
 }
 

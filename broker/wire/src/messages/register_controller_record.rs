@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `RegisterControllerRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,19 @@ impl RegisterControllerRecord {
     }
 }
 
+impl Show for RegisterControllerRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "controllerId", &self.controller_id, v)
+                .with(true, "incarnationId", &self.incarnation_id, v)
+                .with(true, "zkMigrationReady", &self.zk_migration_ready, v)
+                .with(true, "endPoints", &self.end_points, v)
+                .with(true, "features", &self.features, v),
+        )
+    }
+}
+
 /// `ControllerEndpoint` of `RegisterControllerRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControllerEndpoint {
@@ -83,6 +97,18 @@ impl ControllerEndpoint {
     }
 }
 
+impl Show for ControllerEndpoint {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "name", &self.name, v)
+                .with(true, "host", &self.host, v)
+                .with(true, "port", &self.port, v)
+                .with(true, "securityProtocol", &self.security_protocol, v),
+        )
+    }
+}
+
 /// `ControllerFeature` of `RegisterControllerRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControllerFeature {
@@ -111,6 +137,17 @@ impl ControllerFeature {
         w.i16(self.max_supported_version);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for ControllerFeature {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "name", &self.name, v)
+                .with(true, "minSupportedVersion", &self.min_supported_version, v)
+                .with(true, "maxSupportedVersion", &self.max_supported_version, v),
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `RemoveAccessControlEntryRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,12 @@ impl RemoveAccessControlEntryRecord {
         w.uuid(self.id);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for RemoveAccessControlEntryRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "id", &self.id, v))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `RemoveDelegationTokenRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,12 @@ impl RemoveDelegationTokenRecord {
         w.string(true, &self.token_id)?;
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for RemoveDelegationTokenRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "tokenId", &self.token_id, v))
     }
 }
 

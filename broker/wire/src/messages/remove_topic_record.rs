@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `RemoveTopicRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,12 @@ impl RemoveTopicRecord {
         w.uuid(self.topic_id);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for RemoveTopicRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "topicId", &self.topic_id, v))
     }
 }
 

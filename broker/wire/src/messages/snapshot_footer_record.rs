@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `SnapshotFooterRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,12 @@ impl SnapshotFooterRecord {
         w.i16(self.version);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for SnapshotFooterRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "version", &self.version, v))
     }
 }
 

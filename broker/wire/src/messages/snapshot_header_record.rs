@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `SnapshotHeaderRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,17 @@ impl SnapshotHeaderRecord {
         w.i64(self.last_contained_log_timestamp);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for SnapshotHeaderRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "version", &self.version, v).with(
+            true,
+            "lastContainedLogTimestamp",
+            &self.last_contained_log_timestamp,
+            v,
+        ))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::ids::Uuid;
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `TopicRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,17 @@ impl TopicRecord {
         w.uuid(self.topic_id);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for TopicRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "name", &self.name, v).with(
+            true,
+            "topicId",
+            &self.topic_id,
+            v,
+        ))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `UnregisterBrokerRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,17 @@ impl UnregisterBrokerRecord {
         w.i64(self.broker_epoch);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for UnregisterBrokerRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "brokerId", &self.broker_id, v).with(
+            true,
+            "brokerEpoch",
+            &self.broker_epoch,
+            v,
+        ))
     }
 }
 

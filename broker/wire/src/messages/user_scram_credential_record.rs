@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 use bytes::Bytes;
 
 /// `UserScramCredentialRecord`, versions 0.
@@ -49,6 +50,20 @@ impl UserScramCredentialRecord {
         w.i32(self.iterations);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for UserScramCredentialRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "name", &self.name, v)
+                .with(true, "mechanism", &self.mechanism, v)
+                .with(true, "salt", &self.salt, v)
+                .with(true, "storedKey", &self.stored_key, v)
+                .with(true, "serverKey", &self.server_key, v)
+                .with(true, "iterations", &self.iterations, v),
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::ids::Uuid;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `VotersRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,17 @@ impl VotersRecord {
         w.array(true, &self.voters, |w, e| e.write(w, v))?;
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for VotersRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "version", &self.version, v).with(
+            true,
+            "voters",
+            &self.voters,
+            v,
+        ))
     }
 }
 
@@ -67,6 +79,18 @@ impl Voter {
     }
 }
 
+impl Show for Voter {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "voterId", &self.voter_id, v)
+                .with(true, "voterDirectoryId", &self.voter_directory_id, v)
+                .with(true, "endpoints", &self.endpoints, v)
+                .with(true, "kRaftVersionFeature", &self.kraft_version_feature, v),
+        )
+    }
+}
+
 /// `Endpoint` of `VotersRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
@@ -94,6 +118,17 @@ impl Endpoint {
     }
 }
 
+impl Show for Endpoint {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "name", &self.name, v)
+                .with(true, "host", &self.host, v)
+                .with(true, "port", &self.port, v),
+        )
+    }
+}
+
 /// `KRaftVersionFeature` of `VotersRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KRaftVersionFeature {
@@ -115,6 +150,16 @@ impl KRaftVersionFeature {
         w.i16(self.max_supported_version);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for KRaftVersionFeature {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(
+            Fields::default()
+                .with(true, "minSupportedVersion", &self.min_supported_version, v)
+                .with(true, "maxSupportedVersion", &self.max_supported_version, v),
+        )
     }
 }
 

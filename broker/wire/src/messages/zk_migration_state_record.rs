@@ -7,6 +7,7 @@ use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::message::TypedRecord;
 use crate::message::{Message, check_decode, check_encode};
 use crate::records_slot::NoRange;
+use crate::show::{Fields, Show, Value};
 
 /// `ZkMigrationStateRecord`, versions 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,12 @@ impl ZkMigrationStateRecord {
         w.i8(self.zk_migration_state);
         w.unsigned_varint(0);
         Ok(())
+    }
+}
+
+impl Show for ZkMigrationStateRecord {
+    fn show(&self, v: i16) -> Value {
+        Value::Object(Fields::default().with(true, "zkMigrationState", &self.zk_migration_state, v))
     }
 }
 

@@ -57,6 +57,12 @@ pub(crate) enum Failure {
         /// The key.
         key: String,
     },
+    /// Files are damaged; where, was printed.
+    #[error("{problems} places are corrupt; the lines that begin with \"corrupt\" name them")]
+    Corrupt {
+        /// How many.
+        problems: usize,
+    },
     /// The person asked said no.
     #[error("nothing was done")]
     Declined,

@@ -156,13 +156,13 @@ fn json_of(placed: &Placed<'_>) -> Value {
     object.insert("partition".to_owned(), json!(placed.partition));
     object.insert("offset".to_owned(), json!(record.offset));
     object.insert("timestamp".to_owned(), json!(record.timestamp));
-    insert_bytes(&mut object, "key", record.key);
-    insert_bytes(&mut object, "value", record.value);
+    insert_bytes(&mut object, ("key", "key_hex"), record.key);
+    insert_bytes(&mut object, ("value", "value_hex"), record.value);
     if !record.headers.is_empty() {
         let header = |(name, value): &(&[u8], Option<&[u8]>)| {
             let mut header = serde_json::Map::new();
-            insert_bytes(&mut header, "name", Some(name));
-            insert_bytes(&mut header, "value", *value);
+            insert_bytes(&mut header, ("name", "name_hex"), Some(name));
+            insert_bytes(&mut header, ("value", "value_hex"), *value);
             Value::Object(header)
         };
         object.insert("headers".to_owned(), record.headers.iter().map(header).collect());
@@ -170,18 +170,28 @@ fn json_of(placed: &Placed<'_>) -> Value {
     Value::Object(object)
 }
 
-fn insert_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
-    let Some(bytes) = bytes else {
-        object.insert(name.to_owned(), Value::Null);
-        return;
-    };
-    match std::str::from_utf8(bytes) {
-        Ok(text) => object.insert(name.to_owned(), json!(text)),
-        Err(_) => object.insert(format!("{name}_hex"), json!(hexadecimal(bytes))),
-    };
+/// Bytes under a name: text as it is, other bytes as hexadecimal digits under the second name.
+pub(super) fn bytes_field(
+    (name, hex): (&'static str, &'static str),
+    bytes: Option<&[u8]>,
+) -> (&'static str, Value) {
+    match bytes.map(std::str::from_utf8) {
+        None => (name, Value::Null),
+        Some(Ok(text)) => (name, json!(text)),
+        Some(Err(_)) => (hex, json!(hexadecimal(bytes.unwrap_or_default()))),
+    }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+fn insert_bytes(
+    object: &mut serde_json::Map<String, Value>,
+    names: (&'static str, &'static str),
+    bytes: Option<&[u8]>,
+) {
+    let (name, value) = bytes_field(names, bytes);
+    object.insert(name.to_owned(), value);
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -4,6 +4,7 @@ mod broker;
 mod common;
 mod config;
 mod consume;
+mod dump;
 mod failure;
 mod format;
 mod group;
@@ -48,6 +49,8 @@ enum Command {
     Produce(produce::Produce),
     /// Print records.
     Consume(consume::Consume),
+    /// Show what the files of a log directory hold.
+    Dump(dump::Dump),
     /// Print the version.
     Version,
     /// Print a completion script for a shell.
@@ -88,6 +91,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Config(config) => config.run(),
         Command::Produce(produce) => produce.run(),
         Command::Consume(consume) => consume.run(),
+        Command::Dump(dump) => dump.run(),
         Command::Version => {
             println!("tidelog {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -47,6 +47,7 @@ fn what_the_readme_shows_is_accepted() {
         "tidelog config set --broker-defaults log.retention.ms=5 a=b=c",
         "tidelog config set --broker-logger 1 root=DEBUG --validate-only",
         "tidelog config unset -g g consumer.session.timeout.ms",
+        "tidelog dump /d/logs /d/t-0/0.log --batches --as offsets -o json",
         "tidelog version",
         "tidelog completions bash",
     ] {
@@ -84,6 +85,8 @@ fn wrong_usage_is_refused() {
         "tidelog group delete",
         "tidelog group delete-offsets g",
         "tidelog group delete-offsets g -t t:x",
+        "tidelog dump",
+        "tidelog dump f --as nonsense",
         "tidelog config describe",
         "tidelog config describe -t t -b 1",
         "tidelog config set -t t",
@@ -107,6 +110,7 @@ fn exit_codes() {
     assert_eq!(shown("tidelog topic list --bootstrap-server nonsense"), usage);
     assert_eq!(shown("tidelog group reset g --to-earliest"), usage);
     assert_eq!(shown("tidelog config set -t t retention.ms"), usage);
+    assert_eq!(shown("tidelog dump /nowhere.log"), failed);
     // Nothing listens on port 1 of this machine.
     assert_eq!(shown("tidelog topic list --bootstrap-server 127.0.0.1:1 --timeout 50ms"), failed);
 }

@@ -8,7 +8,7 @@ use wire::records::BatchHeader;
 use crate::error::AppendError;
 
 mod replay;
-pub(crate) mod snapshot;
+pub mod snapshot;
 
 /// Batches remembered per producer: as many as a client may have in flight.
 pub const BATCHES_MAX: usize = 5;

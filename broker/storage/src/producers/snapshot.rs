@@ -65,53 +65,79 @@ fn put_entry(bytes: &mut Vec<u8>, id: i64, producer: &Producer, batch: &Produced
     bytes.extend_from_slice(&producer.transaction_start.unwrap_or(-1).to_be_bytes());
 }
 
+/// One entry of a snapshot, as it stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The producer.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Its batch; the sequence is -1 when it has none.
+    pub batch: ProducedBatch,
+    /// The epoch of the transaction coordinator that wrote last; -1 for none.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction begins; -1 for none.
+    pub transaction_start: i64,
+}
+
+/// The entries of a snapshot.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn entries(bytes: &[u8]) -> Result<Vec<Entry>, &'static str> {
+    const SHORT: &str = "shorter than it says";
+    let mut fields = Fields(bytes);
+    if i16::from_be_bytes(fields.take().ok_or(SHORT)?) != VERSION {
+        return Err("not of version 1");
+    }
+    let crc = u32::from_be_bytes(fields.take().ok_or(SHORT)?);
+    if crc != crc32c::crc32c(fields.0) {
+        return Err("the crc is another one");
+    }
+    let count = i32::from_be_bytes(fields.take().ok_or(SHORT)?);
+    let count = usize::try_from(count).map_err(|_| "a negative number of entries")?;
+    if Some(fields.0.len()) != count.checked_mul(ENTRY_BYTES) {
+        return Err("not as long as it says");
+    }
+    (0..count).map(|_| take_entry(&mut fields).ok_or(SHORT)).collect()
+}
+
 /// Reads a snapshot. None when the bytes are not one: an older snapshot, or the log, has to serve.
 pub(crate) fn decode(bytes: &[u8], now_ms: i64) -> Option<Producers> {
-    let mut fields = Fields(bytes);
-    if i16::from_be_bytes(fields.take()?) != VERSION {
-        return None;
-    }
-    let crc = u32::from_be_bytes(fields.take()?);
-    if crc != crc32c::crc32c(fields.0) {
-        return None;
-    }
-    let count = usize::try_from(i32::from_be_bytes(fields.take()?)).ok()?;
-    if fields.0.len() != count.checked_mul(ENTRY_BYTES)? {
-        return None;
-    }
     let mut producers = Producers::default();
-    for _ in 0..count {
-        take_entry(&mut fields, &mut producers, now_ms)?;
+    for entry in entries(bytes).ok()? {
+        let id = entry.producer_id;
+        let producer = producers.by_id.entry(id).or_insert_with(|| Producer::unknown(now_ms));
+        if producer.epoch != entry.epoch {
+            producer.batches = VecDeque::new();
+        }
+        producer.epoch = entry.epoch;
+        producer.coordinator_epoch = entry.coordinator_epoch;
+        producer.transaction_start = Some(entry.transaction_start).filter(|start| *start >= 0);
+        producer.timestamp = entry.batch.timestamp;
+        if entry.batch.last_sequence >= 0 {
+            producer.batches.push_back(entry.batch);
+            while producer.batches.len() > BATCHES_MAX {
+                producer.batches.pop_front();
+            }
+        }
     }
     Some(producers)
 }
 
-fn take_entry(fields: &mut Fields<'_>, producers: &mut Producers, now_ms: i64) -> Option<()> {
-    let id = i64::from_be_bytes(fields.take()?);
-    let epoch = i16::from_be_bytes(fields.take()?);
-    let batch = ProducedBatch {
-        last_sequence: i32::from_be_bytes(fields.take()?),
-        last_offset: i64::from_be_bytes(fields.take()?),
-        offset_delta: i32::from_be_bytes(fields.take()?),
-        timestamp: i64::from_be_bytes(fields.take()?),
-    };
-    let coordinator_epoch = i32::from_be_bytes(fields.take()?);
-    let transaction_start = i64::from_be_bytes(fields.take()?);
-    let producer = producers.by_id.entry(id).or_insert_with(|| Producer::unknown(now_ms));
-    if producer.epoch != epoch {
-        producer.batches = VecDeque::new();
-    }
-    producer.epoch = epoch;
-    producer.coordinator_epoch = coordinator_epoch;
-    producer.transaction_start = (transaction_start >= 0).then_some(transaction_start);
-    producer.timestamp = batch.timestamp;
-    if batch.last_sequence >= 0 {
-        producer.batches.push_back(batch);
-        while producer.batches.len() > BATCHES_MAX {
-            producer.batches.pop_front();
-        }
-    }
-    Some(())
+fn take_entry(fields: &mut Fields<'_>) -> Option<Entry> {
+    Some(Entry {
+        producer_id: i64::from_be_bytes(fields.take()?),
+        epoch: i16::from_be_bytes(fields.take()?),
+        batch: ProducedBatch {
+            last_sequence: i32::from_be_bytes(fields.take()?),
+            last_offset: i64::from_be_bytes(fields.take()?),
+            offset_delta: i32::from_be_bytes(fields.take()?),
+            timestamp: i64::from_be_bytes(fields.take()?),
+        },
+        coordinator_epoch: i32::from_be_bytes(fields.take()?),
+        transaction_start: i64::from_be_bytes(fields.take()?),
+    })
 }
 
 /// Takes fixed-width fields off the front.

@@ -35,7 +35,8 @@ pub(crate) fn show_impl(of: &Message, each: &Struct) -> String {
     }
     let v = if each.fields.is_empty() { "_v" } else { "v" };
     format!(
-        "impl Show for {} {{ fn show(&self, {v}: i16) -> Value {{ Value::Object({fields}) }} }}\n\n",
+        "impl Show for {} {{ fn show(&self, {v}: i16) -> Value {{ \
+         Value::Object({fields}) }} }}\n\n",
         each.name
     )
 }

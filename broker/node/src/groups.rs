@@ -24,6 +24,8 @@ use crate::node::Node;
 use crate::notice::Notice;
 use crate::random::Random;
 
+/// The time at which members that are not there begin their sessions.
+const NO_MEMBERS_MS: i64 = 0;
 /// How many tombstones go into one batch.
 const RECORDS_PER_PART_MAX: usize = 1_000;
 
@@ -110,6 +112,13 @@ impl Home {
 }
 
 impl HomeState {
+    /// A partition without records has nothing to load.
+    fn load_nothing(&mut self, partition: &Partition) {
+        if !self.shard.is_loaded() && !self.loading && partition.is_empty() {
+            self.shard.finish_loading(NO_MEMBERS_MS);
+        }
+    }
+
     /// Appends, replays, and gives the answers with those who wait for them.
     fn carry_out(
         &mut self,
@@ -189,9 +198,7 @@ impl Node {
         let home = self.groups.home(place);
         let random = self.groups.random();
         let mut state = home.lock();
-        if !state.shard.is_loaded() && !state.loading && partition.is_empty() {
-            state.shard.finish_loading(now_ms);
-        }
+        state.load_nothing(&partition);
         state.next_token += 1;
         let token = state.next_token;
         state.waiting.insert(token, reply);
@@ -324,9 +331,10 @@ impl Node {
             ..Default::default()
         };
         match self.group_place(&self.image(), group) {
-            Ok((place, _)) => {
+            Ok((place, partition)) => {
                 let home = self.groups.home(place);
-                let state = home.lock();
+                let mut state = home.lock();
+                state.load_nothing(&partition);
                 if !state.shard.is_loaded() {
                     return refused(ErrorCode::CoordinatorLoadInProgress);
                 }
@@ -346,8 +354,11 @@ impl Node {
         types: &[String],
     ) -> Result<Vec<ListedGroup>, ErrorCode> {
         let mut listed = Vec::new();
-        for (_, home) in self.groups.all() {
-            let state = home.lock();
+        let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return Ok(listed) };
+        for partition in topic.iter() {
+            let home = self.groups.home((topic.id, partition.index()));
+            let mut state = home.lock();
+            state.load_nothing(partition);
             if !state.shard.is_loaded() {
                 return Err(ErrorCode::CoordinatorLoadInProgress);
             }

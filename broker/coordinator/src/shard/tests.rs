@@ -1,7 +1,9 @@
 //! Scenarios of whole groups, driven as a node drives a shard: append, replay, release.
 
+mod agreement;
 mod keeping;
 mod members;
+mod model;
 mod properties;
 mod scenarios;
 

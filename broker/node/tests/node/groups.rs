@@ -157,6 +157,10 @@ fn without_the_topic_there_is_no_coordinator() {
     node.prepare_groups(NOW).unwrap();
     node.prepare_groups(NOW).unwrap();
     assert_eq!(node.image().topics.by_name("__consumer_offsets").unwrap().partitions.len(), 3);
+    // What was never asked for is known to be empty.
+    let nobody = node.describe_group("nobody", 6).error_code;
+    assert_eq!(nobody, ErrorCode::GroupIdNotFound.code());
+    assert_eq!(node.list_groups(&[], &[]), Ok(Vec::new()));
     assert_eq!(committed(&node), Ok(-1));
 }
 

@@ -11,7 +11,7 @@ use wire::messages::leave_group_request::LeaveGroupRequest;
 
 use crate::config::MEMBER_BYTES_MAX;
 use crate::group::leave::{leaving, left};
-use crate::group::{Env, Group, Joining, Waiter};
+use crate::group::{Env, Group, Joining, Member, Waiter};
 use crate::message::heartbeat;
 use crate::offsets::{Offsets, fetch};
 use crate::records::Parsed;
@@ -144,13 +144,13 @@ impl Shard {
             }
             Request::Heartbeat(beat) => {
                 let code = match self.groups.get_mut(&beat.group_id) {
-                    // A heartbeat only puts deadlines off: the wake stays as it is.
                     Some(group) => {
                         let env = Env { now_ms: ctx.now_ms, config: &self.config, out: &mut out };
                         group.heartbeat(&env, beat)
                     }
                     None => ErrorCode::UnknownMemberId,
                 };
+                self.wake_for(&beat.group_id, &beat.member_id);
                 out.reply(token, Response::Heartbeat(heartbeat(code)));
             }
             Request::Leave(leave) => self.leave(ctx, token, leave, &mut out),
@@ -332,6 +332,16 @@ impl Shard {
         if let Some(gone) = self.groups.remove(id) {
             self.member_bytes = self.member_bytes.saturating_sub(gone.weighed_bytes);
             self.wakes.remove(&(gone.wake_at_ms, id.to_owned()));
+        }
+    }
+
+    /// After a member was heard of, which puts its deadline off as a rule: then the wake stays as
+    /// it is. A newcomer's first sign of life ends its long wait for a generation.
+    pub(super) fn wake_for(&mut self, id: &str, member: &str) {
+        let Some(group) = self.groups.get(id) else { return };
+        let deadline = group.members.get(member).and_then(Member::deadline);
+        if deadline.is_some_and(|deadline| deadline < group.wake_at_ms) {
+            self.wake(id);
         }
     }
 

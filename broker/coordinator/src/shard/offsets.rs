@@ -107,6 +107,7 @@ impl Shard {
             None => Err(ErrorCode::IllegalGeneration),
         };
         let response = commit.decide(request, check, out);
+        self.wake_for(&request.group_id, &request.member_id);
         out.reply(token, Response::OffsetCommit(response));
     }
 

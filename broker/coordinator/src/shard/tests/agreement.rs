@@ -9,7 +9,13 @@ use super::*;
 const FRESH_SEEDS: u64 = 150;
 const STEPS: usize = 250;
 /// Seeds that once found something, and some that reach far.
-const REGRESSIONS: &[u64] = &[1, 2, 3, 5, 8, 13, 21, 34, 55, 89];
+const REGRESSIONS: &[u64] = &[
+    1,
+    21,
+    38,
+    // A newcomer's heartbeat moved its deadline closer and the wake stayed.
+    179_535_770_800_475,
+];
 
 /// A small generator of its own, so that a seed means the same for ever.
 struct Dice(u64);
@@ -116,7 +122,7 @@ impl World {
 
     fn join_as_newcomer(&mut self) {
         let version = *self.dice.pick(&[3, 8, 9, 9]);
-        let instance = match self.dice.roll(3) {
+        let instance = match self.dice.roll(2) {
             0 if version > 3 => Some((*self.dice.pick(&["i", "j"])).to_owned()),
             _ => None,
         };
@@ -176,9 +182,12 @@ impl World {
     }
 
     fn sync(&mut self) {
-        let (id, mut generation, _) = self.someone();
-        if self.dice.roll(15) == 0 {
-            generation -= 1;
+        let (mut id, mut generation, _) = self.someone();
+        match self.dice.roll(30) {
+            0 | 1 => generation -= 1,
+            // Without its leader's a group never gets anywhere.
+            2..15 => (id, generation) = (self.model.leader.clone(), self.model.generation),
+            _ => {}
         }
         let named = self.dice.roll(3) == 0;
         let all = self.model.people.keys().map(|id| (id.clone(), format!("{generation} {id}")));
@@ -402,9 +411,8 @@ fn heard(response: Response) -> Said {
 
 #[test]
 fn regression_seeds_agree_with_the_model() {
-    for seed in REGRESSIONS {
-        World::new(*seed).run();
-    }
+    let skips: usize = REGRESSIONS.iter().map(|seed| World::new(*seed).run().skips).sum();
+    assert!(skips > 0, "no leader came back under its static id");
 }
 
 #[test]
@@ -427,7 +435,7 @@ fn fresh_seeds_agree_with_the_model() {
     // A test that never gets into trouble proves nothing.
     if count >= FRESH_SEEDS {
         assert_eq!(all.states.len(), 4, "{all:?}");
-        assert!(all.generations >= 10 && all.skips > 0 && all.refused > 0, "{all:?}");
+        assert!(all.generations >= 10 && all.refused > 0, "{all:?}");
         for expected in [
             ErrorCode::RebalanceInProgress,
             ErrorCode::FencedInstanceId,

@@ -25,6 +25,7 @@ mod offsets;
 mod partitioner;
 mod records;
 mod shard;
+mod stats;
 
 pub use config::Config;
 pub use error::Error;
@@ -33,3 +34,4 @@ pub use offsets::{fetch_groups, fetch_response};
 pub use partitioner::partition_for;
 pub use records::Record;
 pub use shard::{Context, Shard};
+pub use stats::GroupCounts;

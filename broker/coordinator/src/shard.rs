@@ -224,6 +224,10 @@ impl Shard {
         self.offsets.contains_key(id)
     }
 
+    pub(crate) fn all_offsets(&self) -> impl Iterator<Item = (&String, &Offsets)> {
+        self.offsets.iter()
+    }
+
     pub(crate) fn groups_with_offsets_only(&self) -> impl Iterator<Item = &str> {
         self.offsets.keys().map(String::as_str).filter(|id| !self.groups.contains_key(*id))
     }

@@ -68,8 +68,8 @@ pub(crate) struct Home {
     state: Mutex<HomeState>,
 }
 
-struct HomeState {
-    shard: Shard,
+pub(crate) struct HomeState {
+    pub(crate) shard: Shard,
     loading: bool,
     next_token: Token,
     waiting: BTreeMap<Token, GroupReply>,
@@ -95,7 +95,7 @@ impl Groups {
         Arc::clone(home)
     }
 
-    fn all(&self) -> Vec<(Place, Arc<Home>)> {
+    pub(crate) fn all(&self) -> Vec<(Place, Arc<Home>)> {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         shards.iter().map(|(place, home)| (*place, Arc::clone(home))).collect()
     }
@@ -106,7 +106,7 @@ impl Groups {
 }
 
 impl Home {
-    fn lock(&self) -> MutexGuard<'_, HomeState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HomeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,9 +3,13 @@
 use metadata::Image;
 use metadata::health::{Concern, PartitionCounts, after_restart, before_restart, partition_counts};
 use metadata::image::Topic;
+use replication::TrafficCounts;
 use wire::ids::BrokerId;
 
+use std::sync::{Arc, MutexGuard, PoisonError};
+
 use crate::node::Node;
+use crate::partitions::TopicReplicas;
 
 impl Node {
     /// What speaks against restarting `broker` now; `None` when no such broker is registered.
@@ -27,6 +31,18 @@ impl Node {
     pub fn partition_counts(&self) -> PartitionCounts {
         let image = self.image();
         partition_counts(&image, |topic| self.min_insync_replicas(&image, topic))
+    }
+
+    /// The topics that have partitions here, in the order of their names, and what had gone through
+    /// the partitions that are gone.
+    #[must_use]
+    pub fn topics_and_departed(&self) -> (Vec<Arc<TopicReplicas>>, TrafficCounts) {
+        let departed = self.departed();
+        (self.partitions.topics(), *departed)
+    }
+
+    pub(crate) fn departed(&self) -> MutexGuard<'_, TrafficCounts> {
+        self.departed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn min_insync_replicas(&self, image: &Image, topic: &Topic) -> usize {

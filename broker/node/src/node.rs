@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use metadata::Image;
-use replication::Partition;
 use replication::fetch_session::SessionCache;
+use replication::{Partition, TrafficCounts};
 use storage::directory::{LogDir, LogDirs, TopicPartition};
 use storage::disk::Disk;
 use storage::error::ReadError;
@@ -53,6 +53,8 @@ pub struct Node {
     /// Files of segments that retention gave up, until their delay has passed.
     pub(crate) deletions: Mutex<Vec<Deletion>>,
     pub(crate) notices: Notices,
+    /// What had gone through the partitions that are gone.
+    pub(crate) departed: Mutex<TrafficCounts>,
 }
 
 impl Node {

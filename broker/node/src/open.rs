@@ -88,6 +88,7 @@ impl Node {
             corrupt: Mutex::default(),
             missing: Mutex::default(),
             deletions: Mutex::default(),
+            departed: Mutex::default(),
             notices,
             config,
         };

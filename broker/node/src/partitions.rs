@@ -89,6 +89,11 @@ impl Partitions {
         maps.by_id.values().flat_map(|topic| topic.iter()).cloned().collect()
     }
 
+    /// The topics in the order of their names.
+    pub(crate) fn topics(&self) -> Vec<Arc<TopicReplicas>> {
+        self.maps.load().by_name.values().cloned().collect()
+    }
+
     /// Adds and removes topics in one step. Only the controller's thread calls this.
     pub(crate) fn change(&self, added: Vec<TopicReplicas>, removed: &[TopicId]) {
         let old = self.maps.load();

@@ -70,7 +70,12 @@ impl Node {
             let id = *id;
             names.insert(before.name.to_string());
             let Some(topic) = self.partitions.by_id(id) else { continue };
-            self.partitions.change(Vec::new(), &[id]);
+            {
+                // At no moment is the traffic counted twice, or not at all.
+                let mut departed = self.departed();
+                self.partitions.change(Vec::new(), &[id]);
+                topic.iter().for_each(|partition| *departed += partition.traffic());
+            }
             self.missing().retain(|(missing, _)| *missing != id);
             for index in before.partitions.keys() {
                 let Some(name) = TopicPartition::new(&topic.name, *index) else { continue };

@@ -64,7 +64,11 @@ impl Partition {
         current_leader_epoch: LeaderEpoch,
     ) -> Result<Produced, Error> {
         let batches = self.in_the_topics_codec(batches)?;
-        self.append_from(now_ms, batches, acks, current_leader_epoch, AppendOrigin::Client)
+        let bytes = batches.len();
+        let origin = AppendOrigin::Client;
+        let done = self.append_from(now_ms, batches, acks, current_leader_epoch, origin);
+        self.traffic.appended(bytes, &done);
+        done
     }
 
     /// Converts to the topic's `compression.type`, without the lock.
@@ -82,7 +86,11 @@ impl Partition {
     /// As for [`Self::append`].
     pub fn append_as_coordinator(&self, now_ms: i64, batches: Bytes) -> Result<Produced, Error> {
         let any = LeaderEpoch::UNKNOWN;
-        self.append_from(now_ms, batches, Acks::All, any, AppendOrigin::Coordinator)
+        let bytes = batches.len();
+        let origin = AppendOrigin::Coordinator;
+        let done = self.append_from(now_ms, batches, Acks::All, any, origin);
+        self.traffic.appended(bytes, &done);
+        done
     }
 
     fn append_from(

@@ -14,10 +14,12 @@ mod leader;
 pub mod partition;
 pub mod purgatory;
 mod read;
+mod stats;
 mod upkeep;
 
 pub use append::{Acks, Produced};
 pub use error::Error;
 pub use partition::Partition;
 pub use read::{Fetched, Isolation, OffsetAt, ReadRequest};
+pub use stats::{PartitionStats, TrafficCounts};
 pub use upkeep::Checkpointed;

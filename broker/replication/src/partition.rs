@@ -15,6 +15,7 @@ use wire::ids::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::error::Error;
 use crate::leader::Leader;
 use crate::purgatory::{FetchWait, Parked, Purgatory, Wake};
+use crate::stats::Traffic;
 
 /// Which partition this is. Fixed for its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,7 @@ pub struct Partition {
     pub(crate) converts: AtomicBool,
     pub(crate) purgatory: Arc<Purgatory>,
     leader: Mutex<Leader>,
+    pub(crate) traffic: Traffic,
     /// Held over an fsync, never together with `leader` but by the one who flushes.
     pub(crate) flushing: Mutex<()>,
 }
@@ -70,6 +72,7 @@ impl Partition {
             converts,
             purgatory,
             leader: Mutex::new(leader),
+            traffic: Traffic::default(),
             flushing: Mutex::new(()),
         })
     }

@@ -107,6 +107,15 @@ struct Waiters {
     fetches: BTreeMap<Key, Arc<FetchWait>>,
 }
 
+/// How many wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Produces with acks=all.
+    pub produces: usize,
+    /// Fetches.
+    pub fetches: usize,
+}
+
 /// The waiters of one partition.
 #[derive(Default)]
 pub struct Purgatory {
@@ -127,6 +136,13 @@ impl Purgatory {
     #[must_use]
     pub fn reached(&self) -> Offset {
         Offset(self.reached.load(Ordering::SeqCst))
+    }
+
+    /// How many wait, by kind.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let waiters = self.lock();
+        Waiting { produces: waiters.produces.len(), fetches: waiters.fetches.len() }
     }
 
     /// The number of waiters, for limits and metrics.

@@ -69,9 +69,11 @@ impl BoundSockets {
         let total = limits::connections_max(sockets.connections_max, descriptors);
         let places = Arc::new(ConnectionLimits::new(total, sockets));
         let memory = sockets.request_memory_bytes.unwrap_or_else(limits::request_memory_bytes);
+        let budget = RequestBudget::new(memory);
+        metrics.watch_request_memory(&budget);
         let shared = Arc::new(Shared {
             config: sockets.clone(),
-            budget: RequestBudget::new(memory),
+            budget,
             metrics,
             handler: handler(stopped.clone()),
         });

@@ -11,7 +11,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use std::sync::Arc;
 
 use super::Admin;
-use crate::metrics::{Text, catalog};
 
 /// A scrape and its place among those held in memory.
 struct Held {
@@ -38,8 +37,6 @@ pub(super) async fn scrape(State(admin): State<Admin>) -> Response {
 }
 
 fn write(admin: &Admin) -> String {
-    let mut text = Text::with_capacity(64 * 1024);
-    admin.metrics.write(&mut text);
-    text.single(&catalog::LOG_DIRS_OFFLINE, admin.node.offline_dirs().len());
-    text.finish()
+    let stopping = *admin.stopping.borrow();
+    admin.metrics.scrape(&admin.node, admin.partition_level, stopping)
 }

@@ -52,7 +52,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Admin {
     pub(crate) node: Arc<Node>,
     pub(crate) metrics: Arc<Metrics>,
-    #[expect(dead_code, reason = "series of partitions come next")]
     pub(crate) partition_level: MetricsLevel,
     pub(crate) stopping: watch::Receiver<bool>,
     scrapes: Arc<Semaphore>,

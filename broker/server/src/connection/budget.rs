@@ -21,6 +21,7 @@ pub(crate) struct RequestBudget {
     pages_total: usize,
     /// For small requests alone.
     reserve: Arc<Semaphore>,
+    reserve_total: usize,
     lane: Arc<Semaphore>,
 }
 
@@ -47,6 +48,7 @@ impl RequestBudget {
             pages: Arc::new(Semaphore::new(pages - reserve)),
             pages_total: pages - reserve,
             reserve: Arc::new(Semaphore::new(reserve)),
+            reserve_total: reserve,
             lane: Arc::new(Semaphore::new(1)),
         }
     }
@@ -80,8 +82,17 @@ impl RequestBudget {
         self.pages.available_permits() < self.pages_total / 4
     }
 
+    /// All there is, in bytes.
+    pub(crate) fn total_bytes(&self) -> usize {
+        (self.pages_total + self.reserve_total) * PAGE_BYTES
+    }
+
+    /// What is taken now, in bytes.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.total_bytes().saturating_sub(self.free_bytes())
+    }
+
     /// What is free now, in bytes.
-    #[cfg(test)]
     pub(crate) fn free_bytes(&self) -> usize {
         (self.pages.available_permits() + self.reserve.available_permits()) * PAGE_BYTES
     }

@@ -48,6 +48,8 @@ pub(super) fn route(
             serve(b, p, h, body, to::incremental_alter_configs::handle)
         }
         ApiKey::ListConfigResources => serve(b, p, h, body, to::list_config_resources::handle),
+        ApiKey::DescribeLogDirs => serve(b, p, h, body, to::describe_log_dirs::handle),
+        ApiKey::DescribeProducers => serve(b, p, h, body, to::describe_producers::handle),
         ApiKey::DescribeCluster => serve(b, p, h, body, to::describe_cluster::handle),
         ApiKey::DescribeTopicPartitions => {
             serve(b, p, h, body, to::describe_topic_partitions::handle)

@@ -86,16 +86,131 @@ section! { CONNECTIONS, "Connections":
         "Bytes sent to clients, with all headers.";
 }
 
+section! { TRAFFIC, "Traffic":
+    BYTES_IN = Counter "kafka_server_brokertopicmetrics_bytesin_total" ["topic"]
+        "Bytes of record batches appended; without a topic, to all.";
+    BYTES_OUT = Counter "kafka_server_brokertopicmetrics_bytesout_total" ["topic"]
+        "Bytes of record batches handed to fetches.";
+    BYTES_REJECTED = Counter "kafka_server_brokertopicmetrics_bytesrejected_total" ["topic"]
+        "Bytes refused because a batch was larger than allowed.";
+    RECORDS_IN = Counter "kafka_server_brokertopicmetrics_messagesin_total" ["topic"]
+        "Records appended.";
+    PRODUCES = Counter "kafka_server_brokertopicmetrics_totalproducerequests_total" ["topic"]
+        "Appends asked for, one for each partition of a request.";
+    PRODUCES_FAILED = Counter "kafka_server_brokertopicmetrics_failedproducerequests_total"
+        ["topic"] "Appends refused for what they held.";
+    FETCHES = Counter "kafka_server_brokertopicmetrics_totalfetchrequests_total" ["topic"]
+        "Reads answered, one for each partition of a request.";
+    FETCHES_FAILED = Counter "kafka_server_brokertopicmetrics_failedfetchrequests_total" ["topic"]
+        "Reads that met a corrupt batch.";
+    PURGATORY_SIZE = Gauge "kafka_server_delayedoperationpurgatory_purgatorysize"
+        ["delayedOperation"]
+        "Who waits at a partition: produces for the high watermark, fetches for records.";
+    FETCH_SESSIONS = Gauge "kafka_server_fetchsessioncache_numincrementalfetchsessions" []
+        "Fetch sessions held.";
+}
+
 section! { STORAGE, "Logs and disks":
+    LOG_SIZE = Gauge "kafka_log_log_size" ["topic", "partition"]
+        "Bytes of the log.";
+    LOG_SEGMENTS = Gauge "kafka_log_log_numlogsegments" ["topic", "partition"]
+        "Segments of the log.";
+    LOG_START = Gauge "kafka_log_log_logstartoffset" ["topic", "partition"]
+        "The first offset there is.";
+    LOG_END = Gauge "kafka_log_log_logendoffset" ["topic", "partition"]
+        "The offset that the next record gets.";
+    HIGH_WATERMARK = Gauge "tidelog_partition_high_watermark" ["topic", "partition"]
+        "Consumers see what lies below this offset.";
+    PRODUCER_IDS = Gauge "kafka_server_replicamanager_produceridcount" []
+        "Producers that the logs remember, added up over the partitions.";
     CORRUPT_BATCHES = Counter "tidelog_corrupt_batches_total" []
         "Bad batches that reads have met; each is counted once and never served.";
     LOG_DIRS_OFFLINE = Gauge "kafka_log_logmanager_offlinelogdirectorycount" []
         "Log directories out of service.";
+    LOG_DIR_OFFLINE = Gauge "kafka_log_logmanager_logdirectoryoffline" ["logDirectory"]
+        "1 when the log directory is out of service.";
+    LOG_DIR_BYTES = Gauge "tidelog_log_directory_size_bytes" ["logDirectory"]
+        "Bytes of the file system that holds the log directory.";
+    LOG_DIR_FREE = Gauge "tidelog_log_directory_free_bytes" ["logDirectory"]
+        "Bytes that may still be written to it.";
+}
+
+section! { CLUSTER, "Broker and cluster":
+    BROKER_STATE = Gauge "kafka_server_kafkaserver_brokerstate" []
+        "3 while the broker serves, 6 while it stops.";
+    ACTIVE_CONTROLLER = Gauge "kafka_controller_kafkacontroller_activecontrollercount" []
+        "1 when this node is the active controller.";
+    ACTIVE_BROKERS = Gauge "kafka_controller_kafkacontroller_activebrokercount" []
+        "Registered brokers that are not fenced.";
+    FENCED_BROKERS = Gauge "kafka_controller_kafkacontroller_fencedbrokercount" []
+        "Registered brokers that are fenced.";
+    GLOBAL_TOPICS = Gauge "kafka_controller_kafkacontroller_globaltopiccount" []
+        "Topics of the cluster.";
+    GLOBAL_PARTITIONS = Gauge "kafka_controller_kafkacontroller_globalpartitioncount" []
+        "Partitions of the cluster.";
+    OFFLINE_PARTITIONS = Gauge "kafka_controller_kafkacontroller_offlinepartitionscount" []
+        "Partitions of the cluster without a leader.";
+    NOT_PREFERRED = Gauge "kafka_controller_kafkacontroller_preferredreplicaimbalancecount" []
+        "Partitions led by another than the first of their replicas.";
+    PARTITIONS = Gauge "kafka_server_replicamanager_partitioncount" []
+        "Partitions with a replica on this broker.";
+    LEADERS = Gauge "kafka_server_replicamanager_leadercount" []
+        "Partitions that this broker leads.";
+    OFFLINE_REPLICAS = Gauge "kafka_server_replicamanager_offlinereplicacount" []
+        "Replicas of this broker that are not served.";
+    UNDER_REPLICATED = Gauge "kafka_server_replicamanager_underreplicatedpartitions" []
+        "Partitions with a replica that is not in sync.";
+    UNDER_MIN_ISR = Gauge "kafka_server_replicamanager_underminisrpartitioncount" []
+        "Partitions with fewer replicas in sync than min.insync.replicas.";
+    AT_MIN_ISR = Gauge "kafka_server_replicamanager_atminisrpartitioncount" []
+        "Partitions with exactly as many replicas in sync as min.insync.replicas.";
+}
+
+section! { OF_GROUPS, "Consumer groups":
+    GROUPS = Gauge "tidelog_groups" ["state"]
+        "Groups that this broker coordinates, by state.";
+    GROUP_MEMBERS_ALL = Gauge "tidelog_group_members" []
+        "Members of all groups.";
+    OFFSETS = Gauge "tidelog_committed_offsets" []
+        "Committed offsets that are kept.";
+    GROUP_MEMBERS = Gauge "kafka_consumergroup_members" ["consumergroup"]
+        "Members of a group.";
+    GROUP_OFFSET = Gauge "kafka_consumergroup_current_offset"
+        ["consumergroup", "topic", "partition"]
+        "The offset that the group has committed.";
+    GROUP_LAG = Gauge "kafka_consumergroup_lag" ["consumergroup", "topic", "partition"]
+        "Records between the committed offset and the high watermark.";
+    SERIES_LEFT_OUT = Gauge "tidelog_metrics_series_left_out" []
+        "Groups beyond 20,000 and committed offsets beyond 50,000, which a scrape leaves out.";
+}
+
+section! { PROCESS, "Process":
+    BUILD_INFO = Gauge "tidelog_build_info" ["version"]
+        "Always 1.";
+    REQUEST_MEMORY = Gauge "tidelog_request_memory_bytes" []
+        "Memory taken by requests that arrive.";
+    REQUEST_MEMORY_MAX = Gauge "tidelog_request_memory_max_bytes" []
+        "The most that they may take; queued.max.request.bytes.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" []
+        "Processor time of all threads.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" []
+        "Memory in use.";
+    PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" []
+        "Address space.";
+    PROCESS_FDS = Gauge "process_open_fds" []
+        "Open descriptors.";
+    PROCESS_FDS_MAX = Gauge "process_max_fds" []
+        "The most descriptors there may be.";
+    PROCESS_THREADS = Gauge "process_threads" []
+        "Threads.";
+    PROCESS_START = Gauge "process_start_time_seconds" []
+        "When the process began, in seconds since 1970.";
 }
 
 /// Everything, in the order of the page.
 #[cfg(test)]
-pub(crate) const SECTIONS: &[Section] = &[REQUESTS, CONNECTIONS, STORAGE];
+pub(crate) const SECTIONS: &[Section] =
+    &[CLUSTER, REQUESTS, TRAFFIC, STORAGE, OF_GROUPS, CONNECTIONS, PROCESS];
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,20 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 pub(crate) mod catalog;
+mod cluster;
+mod groups;
+mod process;
 pub(crate) mod requests;
 mod summary;
 mod text;
+mod topics;
 
+use std::sync::OnceLock;
+
+use node::Node;
+
+use crate::config::MetricsLevel;
+use crate::connection::budget::RequestBudget;
 use catalog::Def;
 pub(crate) use requests::{Requests, Timing};
 pub(crate) use text::Text;
@@ -26,6 +36,8 @@ pub(crate) struct Metrics {
     connections_accepted: IntCounter,
     connections_refused: IntCounter,
     corrupt_batches: IntCounter,
+    request_memory: OnceLock<RequestBudget>,
+    start_seconds: f64,
 }
 
 impl Metrics {
@@ -44,6 +56,8 @@ impl Metrics {
             connections_accepted: counter(&registry, &catalog::CONNECTIONS_ACCEPTED)?,
             connections_refused: counter(&registry, &catalog::CONNECTIONS_REFUSED)?,
             corrupt_batches: counter(&registry, &catalog::CORRUPT_BATCHES)?,
+            request_memory: OnceLock::new(),
+            start_seconds: process::start_seconds(),
             registry,
         })
     }
@@ -75,6 +89,26 @@ impl Metrics {
 
     pub(crate) fn corrupt_batch(&self) {
         self.corrupt_batches.inc();
+    }
+
+    /// Shows the memory that requests take.
+    pub(crate) fn watch_request_memory(&self, budget: &RequestBudget) {
+        let _ = self.request_memory.set(budget.clone());
+    }
+
+    /// One whole scrape.
+    pub(crate) fn scrape(&self, node: &Node, level: MetricsLevel, stopping: bool) -> String {
+        let mut text = Text::with_capacity(64 * 1024);
+        cluster::write(&mut text, node, stopping);
+        self.write(&mut text);
+        topics::write(&mut text, node, level);
+        groups::write(&mut text, node, level);
+        if let Some(budget) = self.request_memory.get() {
+            text.single(&catalog::REQUEST_MEMORY, budget.used_bytes());
+            text.single(&catalog::REQUEST_MEMORY_MAX, budget.total_bytes());
+        }
+        process::write(&mut text, self.start_seconds);
+        text.finish()
     }
 
     /// Writes what this holds.

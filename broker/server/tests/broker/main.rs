@@ -12,6 +12,7 @@ mod admin;
 mod configs;
 mod harness;
 mod hostile;
+mod inspect;
 mod produce_fetch;
 mod stop;
 mod topics;

@@ -13,6 +13,8 @@ use wire::messages::delete_topics_request::DeleteTopicsRequest;
 use wire::messages::describe_cluster_request::DescribeClusterRequest;
 use wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use wire::messages::describe_groups_request::DescribeGroupsRequest;
+use wire::messages::describe_log_dirs_request::DescribeLogDirsRequest;
+use wire::messages::describe_producers_request::DescribeProducersRequest;
 use wire::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use wire::messages::find_coordinator_request::FindCoordinatorRequest;
@@ -165,6 +167,8 @@ fn sweep_control(client: &mut Client, left: &mut ApiVersionsResponse) {
     sweep(client, left, |_| DeleteTopicsRequest::default());
     sweep(client, left, |_| DeleteRecordsRequest::default());
     sweep(client, left, |_| DescribeClusterRequest::default());
+    sweep(client, left, |_| DescribeLogDirsRequest::default());
+    sweep(client, left, |_| DescribeProducersRequest::default());
     sweep(client, left, |_| DescribeTopicPartitionsRequest::default());
     for (version, answer) in sweep(client, left, |_| InitProducerIdRequest {
         transactional_id: None,

@@ -49,6 +49,15 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// The room on a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All there is.
+    pub total: u64,
+    /// What may still be written.
+    pub free: u64,
+}
+
 /// A file system. Shared as `Arc<dyn Disk>`; made once at the start and passed down.
 pub trait Disk: Send + Sync + Debug {
     /// Opens or makes a file.
@@ -76,8 +85,8 @@ pub trait Disk: Send + Sync + Debug {
     /// Makes creations, renames and removals of names in this directory durable.
     fn sync_dir(&self, path: &Path) -> Result<(), DiskError>;
 
-    /// Bytes that may still be written to the file system that holds this path.
-    fn free_space(&self, path: &Path) -> Result<u64, DiskError>;
+    /// The room on the file system that holds this path.
+    fn space(&self, path: &Path) -> Result<Space, DiskError>;
 
     /// Makes the file if needed and locks it exclusively against every other holder, in this
     /// process or another. `DiskErrorKind::Locked` when someone has it. Dropping the lock frees it.

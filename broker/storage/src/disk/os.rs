@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
-use super::{Access, DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, DiskLock, Operation};
+use super::{
+    Access, DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, DiskLock, Operation, Space,
+};
 
 /// Pieces given to one pwritev; more pieces take more calls.
 const PIECES_PER_CALL_MAX: usize = 16;
@@ -98,10 +100,11 @@ impl Disk for OsDisk {
         directory.sync_all().map_err(failed(Operation::Sync, path))
     }
 
-    fn free_space(&self, path: &Path) -> Result<u64, DiskError> {
+    fn space(&self, path: &Path) -> Result<Space, DiskError> {
         let stat = rustix::fs::statvfs(path)
             .map_err(|errno| DiskError::from_io(&errno.into(), Operation::Stat, path))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, DiskError> {

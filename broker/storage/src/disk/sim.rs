@@ -27,7 +27,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use random::Random;
 use state::State;
 
-use super::{Access, DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, DiskLock, Operation};
+use super::{
+    Access, DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, DiskLock, Operation, Space,
+};
 
 /// A planned failure: of the calls that match, `skip` succeed, then `times` fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,8 +202,8 @@ impl Disk for SimDisk {
         self.state().sync_dir(path)
     }
 
-    fn free_space(&self, path: &Path) -> Result<u64, DiskError> {
-        self.state().free_space(path)
+    fn space(&self, path: &Path) -> Result<Space, DiskError> {
+        self.state().space(path)
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, DiskError> {

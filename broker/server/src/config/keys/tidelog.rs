@@ -30,11 +30,9 @@ pub(in crate::config) const KEYS: &[Def] = &[
     text("tidelog.log.format", "text")
         .check(Check::OneOf(&["text", "json"]))
         .doc("How it says it: for people or for machines."),
-    text("tidelog.metrics.partition.level", "topic").check(Check::OneOf(&[
-        "none",
-        "topic",
-        "partition",
-    ])),
+    text("tidelog.metrics.partition.level", "topic")
+        .check(Check::OneOf(&["none", "topic", "partition"]))
+        .doc("How fine the metrics of topics and of groups' lag are."),
     unset("tidelog.remote.url", Kind::Text)
         .doc("The bucket: s3://, gs://, az:// or file://. Recorded; tiering is not built yet."),
     unset("tidelog.remote.endpoint", Kind::Text),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use replication::fetch_session::{FetchContext, FetchKey, FetchTarget, Outcome, TopicKey};
 use replication::{Fetched, Isolation, Partition, ReadRequest};
 use storage::FileRange;
+use storage::error::ReadError;
 use wire::ErrorCode;
 use wire::ids::Offset;
 use wire::messages::fetch_request::FetchRequest;
@@ -111,6 +112,9 @@ impl Reader {
             Ok(fetched) => self.found(partition, fetched),
             Err(error) => {
                 broker.partition_failed(&partition, &error);
+                if matches!(error, replication::Error::Read(ReadError::Corrupt(_))) {
+                    partition.note_fetch_failed();
+                }
                 refused(partition, error.code())
             }
         }

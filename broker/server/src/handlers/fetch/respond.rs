@@ -4,12 +4,19 @@ use replication::fetch_session::{FetchContext, Outcome, SessionReply, TopicKey};
 use wire::ErrorCode;
 use wire::ids::Uuid;
 use wire::messages::fetch_response::FetchableTopicResponse;
+use wire::records_slot::Records;
 
 use super::Response;
 use super::read::Round;
 use crate::broker::Broker;
 
 pub(super) fn respond(broker: &Broker, context: FetchContext, round: Round) -> Response {
+    for found in &round.found {
+        if let Some(partition) = &found.partition {
+            let bytes = found.data.records.as_ref().map_or(0, Records::len);
+            partition.note_fetched(bytes as u64);
+        }
+    }
     let outcomes: Vec<Outcome> = round.found.iter().map(|found| found.outcome).collect();
     let topics: Vec<TopicKey> =
         context.partitions().iter().map(|(key, _)| key.topic.clone()).collect();

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use super::inode::{Change, Dir, File, Inode, apply};
 use super::state::{ROOT, State};
-use crate::disk::{Access, DirEntry, DiskError, DiskErrorKind, Operation};
+use crate::disk::{Access, DirEntry, DiskError, DiskErrorKind, Operation, Space};
 
 /// The longest name of a file, as on Linux file systems.
 const NAME_BYTES_MAX: usize = 255;
@@ -170,10 +170,11 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn free_space(&mut self, path: &Path) -> Result<u64, DiskError> {
+    pub(super) fn space(&mut self, path: &Path) -> Result<Space, DiskError> {
         self.check(Operation::Stat, path)?;
         self.find(path, Operation::Stat)?;
-        Ok(self.capacity.map_or(u64::MAX / 2, |bytes| bytes.saturating_sub(self.used())))
+        let total = self.capacity.unwrap_or(u64::MAX / 2);
+        Ok(Space { total, free: total.saturating_sub(self.used()) })
     }
 
     pub(super) fn lock(&mut self, path: &Path) -> Result<(u64, u64), DiskError> {

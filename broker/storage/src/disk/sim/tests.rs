@@ -123,7 +123,7 @@ fn a_full_disk_writes_short_then_fails_and_heals() {
     assert_eq!(file.write_at(&[1; 600], 600).unwrap(), 400);
     assert_eq!(file.write_at(&[1; 600], 1000).unwrap_err().kind, DiskErrorKind::NoSpace);
     assert_eq!(file.write_at(&[2; 600], 300).unwrap(), 600, "overwriting needs no space");
-    assert_eq!(disk.free_space(Path::new("/")).unwrap(), 0);
+    assert_eq!(disk.space(Path::new("/")).unwrap().free, 0);
     let error = disk.open(Path::new("/d/g"), Access::Create).unwrap_err();
     assert!(error.heals());
     file.truncate(100).unwrap();

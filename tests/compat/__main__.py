@@ -10,7 +10,8 @@ from .context import CORPUS_BYTES, Context
 
 # In this order; the last one looks at the files that all the others made.
 MODULES = ["story", "produce", "topics", "offsets", "fetch", "groups", "grouprules",
-           "badinput", "conversion", "limits", "movein", "cli", "lifecycle", "dump", "own_dump"]
+           "tools", "badinput", "conversion", "limits", "movein", "cli",
+           "lifecycle", "dump", "own_dump"]
 
 
 def main():

@@ -1,5 +1,7 @@
 """Moving in: Tidelog serves the directory that a one-node Apache Kafka 4.3.1 leaves behind."""
 
+import re
+
 from confluent_kafka import Consumer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
@@ -7,6 +9,7 @@ from ..harness import procs
 from ..harness.broker import Broker, Kafka, Tidelog, binary
 from . import suite
 from .context import Context
+from .dump import dump
 from .produce import CODECS
 
 # Small, so that Kafka's metadata log has snapshots, several of them.
@@ -48,6 +51,8 @@ def value(n, size=200):
 def everything(house, topics):
     """All that a client sees: records, watermarks, ids and configs of topics."""
     seen = {}
+    for name in topics:
+        house.wait_for_topic(name)
     described = house.admin().describe_topics(TopicCollection(topics))
     for name in topics:
         about = described[name].result(30)
@@ -57,16 +62,18 @@ def everything(house, topics):
         partitions = {}
         for part in about.partitions:
             marks = house.watermarks(name, part.id)
-            partitions[part.id] = (marks, records(house, name, part.id, marks))
+            every = records(house, name, part.id, marks, "read_uncommitted")
+            settled = records(house, name, part.id, marks, "read_committed")
+            partitions[part.id] = (marks, every, settled)
         seen[name] = (str(about.topic_id), own, partitions)
     return seen
 
 
-def records(house, topic, partition, marks):
+def records(house, topic, partition, marks, isolation):
     """Every record of a partition, read to its end."""
     consumer = Consumer(house.client_config(group_id="reader", enable_auto_commit=False,
                                             enable_partition_eof=True,
-                                            isolation_level="read_uncommitted"))
+                                            isolation_level=isolation))
     found = []
     try:
         consumer.assign([TopicPartition(topic, partition, marks[0])])
@@ -107,6 +114,7 @@ def transactions(house, topic):
         producer.begin_transaction()
         for n in range(10):
             producer.produce(topic, f"{end.__name__} {n}".encode(), partition=0)
+        assert producer.flush(30) == 0
         end(30)
 
 
@@ -189,7 +197,81 @@ def a_kafka_moves_in(context):
         assert [m.value() for m in last] == [b"before", b"after"]
         consume(house, single, range(700, 750), "classic")
         consume(house, single, range(300, 350), "newer")
+        tx = next(name for name in names if name.startswith("tx"))
+        assert [len(found) for found in after[tx][2][0][1:]] == [30, 20], \
+            f"10 were aborted: {after[tx]}"
+        assert moved.tail().count("newer protocols") == 1, moved.tail()
+        code, _ = moved.stop()
+        assert code == 0, code
+        kafkas_tools_read(context, kafka.data)
+        # And back: what Tidelog wrote is a Kafka's.
+        kafka.start()
+        house.broker, house._admin = kafka, None
+        again = everything(house, names[1:])
+        for name in names[1:]:
+            assert again[name] == before[name], difference(name, before[name], again[name])
+        consume(house, single, range(750, 760), "classic")
+        consume(house, single, range(350, 360), "newer")
+        assert house.produce(plain, [b"back"]) == [2002]
         return f"start {took:.1f} s"
+    finally:
+        if moved is not None:
+            moved.close()
+        house.close()
+
+
+def kafkas_tools_read(context, data):
+    """DumpLogSegments reads every file that Kafka and Tidelog wrote there, one after the other."""
+    folders = [path for path in sorted(data.iterdir()) if re.search(r"-\d+$", path.name)]
+    logs, indexes = [], []
+    for folder in folders:
+        if folder.name.startswith("__cluster_metadata"):
+            dump(context, sorted(folder.glob("*.log")), "--cluster-metadata-decoder")
+            dump(context, sorted(folder.glob("*.checkpoint")), "--cluster-metadata-decoder")
+            continue
+        logs += sorted(folder.glob("*.log"))
+        indexes += sorted(folder.glob("*index"))
+    dump(context, logs, "--deep-iteration", "--skip-record-metadata")
+    dump(context, indexes, "--index-sanity-check")
+
+
+class Standalone(Kafka):
+    """Kafka whose only voter has the id of its directory."""
+
+    standalone = True
+
+
+@suite.ours
+def a_killed_kafka_moves_in(context):
+    """kill -9 of a Kafka with a dynamic quorum: everything that was acknowledged is there."""
+    kafka = Standalone(KAFKA)
+    house = House(kafka, context)
+    moved = None
+    try:
+        kafka.start()
+        topic = house.topic("killed", partitions=2)
+        values = [value(n) for n in range(1000)]
+        for partition in range(2):
+            house.produce(topic, values, partition, compression_type="lz4")
+        single = house.topic("single")
+        house.produce(single, values)
+        consume(house, single, range(10), "group")
+        before = everything(house, [topic, single])
+        kafka.kill()
+        moved = MovedIn(kafka)
+        moved.start()
+        house.broker, house._admin = moved, None
+        after = everything(house, [topic, single])
+        for name in before:
+            assert after[name] == before[name], difference(name, before[name], after[name])
+        consume(house, single, range(10, 20), "group")
+        assert house.produce(single, [b"next"]) == [1000]
+        code, _ = moved.stop()
+        assert code == 0, code
+        kafka.start()
+        house.broker, house._admin = kafka, None
+        house.wait_for_topic(single)
+        assert house.watermarks(single) == (0, 1001)
     finally:
         if moved is not None:
             moved.close()
@@ -206,10 +288,11 @@ def difference(name, one, two):
     """Where two descriptions of a topic differ."""
     if one[:2] != two[:2]:
         return f"{name}: {one[:2]} became {two[:2]}"
-    for index, (marks, found) in one[2].items():
-        marks2, found2 = two[2][index]
-        if (marks, found) != (marks2, found2):
-            wrong = next((pair for pair in zip(found, found2) if pair[0] != pair[1]), None)
-            return (f"{name}-{index}: {marks} {len(found)} records, now {marks2} "
-                    f"{len(found2)}; first difference {wrong}")
+    for index, (marks, *found) in one[2].items():
+        marks2, *found2 = two[2][index]
+        for before, after in zip(found, found2):
+            if (marks, before) != (marks2, after):
+                wrong = next((pair for pair in zip(before, after) if pair[0] != pair[1]), None)
+                return (f"{name}-{index}: {marks} {len(before)} records, now {marks2} "
+                        f"{len(after)}; first difference {wrong}")
     return name

@@ -153,6 +153,9 @@ class Kafka(Broker):
 
     name = "kafka"
     heap = "512m"
+    # Whether the quorum is formed by `format --standalone` (its voter has a directory id) instead
+    # of by controller.quorum.voters.
+    standalone = False
     jvm = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
     def command(self):
@@ -161,7 +164,6 @@ class Kafka(Broker):
         lines = {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self.second_port}",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},"
                          f"CONTROLLER://127.0.0.1:{self.second_port}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
@@ -170,12 +172,17 @@ class Kafka(Broker):
             "log.dirs": str(self.data),
             **self.settings,
         }
+        controller = f"127.0.0.1:{self.second_port}"
+        if self.standalone:
+            lines["controller.quorum.bootstrap.servers"] = controller
+        else:
+            lines["controller.quorum.voters"] = f"1@{controller}"
         config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
         java = ["java", f"-Xmx{self.heap}", *self.jvm, "-Xshare:auto",
                 f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", jars]
         if not (self.data / "meta.properties").exists():
             procs.run([*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID,
-                       "-c", config])
+                       "-c", config, *(["--standalone"] if self.standalone else [])])
         return [*java, "kafka.Kafka", config]
 
 

@@ -95,6 +95,11 @@ impl Record {
         Ok(Self { key, value: offset })
     }
 
+    /// Whether its key is of a type that came with a newer group protocol.
+    pub fn is_of_newer_protocol(&self) -> bool {
+        split(&self.key).is_ok_and(|(kind, _)| kind > GroupMetadataKey::TYPE)
+    }
+
     pub(crate) fn parse(&self) -> Result<Parsed, Error> {
         let (kind, body) = split(&self.key)?;
         let versioned = self.value.as_ref().map(split).transpose()?;

@@ -1,6 +1,7 @@
 //! Groups and their log: appending a decision's records, reading them all back, and holding
 //! answers until what they saw is committed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,7 @@ use replication::{Error, Isolation, Partition, ReadRequest};
 use storage::error::AppendError;
 use wire::ErrorCode;
 use wire::ids::{LeaderEpoch, Offset};
-use wire::records::{BatchBuilder, BatchIter, BatchOptions};
+use wire::records::{BatchBuilder, BatchHeader, BatchIter, BatchOptions, ControlType};
 
 use crate::groups::GroupReply;
 
@@ -67,12 +68,31 @@ pub(crate) fn coordinator_code(error: &Error) -> ErrorCode {
     }
 }
 
-/// Gives every record of the log to `replay`; returns how many it could not read.
+/// What a log held that its shard was not given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Skipped {
+    /// Records that could not be read.
+    pub(crate) unreadable: usize,
+    /// Records of newer group protocols, which Apache Kafka keeps in the same log.
+    pub(crate) newer: usize,
+}
+
+/// What is known while a log is replayed.
+struct Replay<'a> {
+    give: &'a mut dyn FnMut(&Record) -> bool,
+    skipped: Skipped,
+    /// Offsets committed within a transaction that no marker has ended yet, by producer.
+    pending: BTreeMap<i64, Vec<Record>>,
+}
+
+/// Gives every record of the log to `replay`, those of a transaction when it is committed; says
+/// what was skipped.
 pub(crate) fn replay_log(
     partition: &Partition,
     mut replay: impl FnMut(&Record) -> bool,
-) -> Result<usize, Error> {
-    let mut unreadable = 0;
+) -> Result<Skipped, Error> {
+    let mut replay =
+        Replay { give: &mut replay, skipped: Skipped::default(), pending: BTreeMap::new() };
     let mut next = partition.log_start_offset();
     let end = partition.log_end_offset();
     while next < end {
@@ -86,43 +106,57 @@ pub(crate) fn replay_log(
         let Some(range) = fetched.range else { break };
         let bytes =
             range.read().map_err(|error| Error::Read(storage::error::ReadError::Disk(error)))?;
-        unreadable += replay_bytes(Bytes::from(bytes), next, &mut replay);
+        replay.bytes(Bytes::from(bytes), next);
         next = fetched.next_offset;
     }
-    Ok(unreadable)
+    Ok(replay.skipped)
 }
 
-fn replay_bytes(bytes: Bytes, from: Offset, replay: &mut dyn FnMut(&Record) -> bool) -> usize {
-    let mut unreadable = 0;
-    for batch in BatchIter::new(bytes) {
-        let Ok(batch) = batch else { return unreadable + 1 };
-        if batch.header().attributes.is_control() {
-            continue;
-        }
-        let Ok(set) = batch.records(BATCH_BYTES_MAX) else {
-            unreadable += 1;
-            continue;
-        };
-        for record in set.iter() {
-            let Ok(record) = record else {
-                unreadable += 1;
+impl Replay<'_> {
+    fn bytes(&mut self, bytes: Bytes, from: Offset) {
+        for batch in BatchIter::new(bytes) {
+            let set = batch.and_then(|batch| Ok((batch.records(BATCH_BYTES_MAX)?, batch)));
+            let Ok((set, batch)) = set else {
+                self.skipped.unreadable += 1;
                 continue;
             };
-            if record.offset < from.0 {
-                continue;
-            }
-            let copy = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
-            let Some(key) = record.key.map(copy) else {
-                unreadable += 1;
-                continue;
-            };
-            let value = record.value.map(copy);
-            if !replay(&Record { key, value }) {
-                unreadable += 1;
+            for record in set.iter() {
+                match record {
+                    Ok(record) if record.offset < from.0 => {}
+                    Ok(record) => self.record(batch.header(), &record),
+                    Err(_) => self.skipped.unreadable += 1,
+                }
             }
         }
     }
-    unreadable
+
+    fn record(&mut self, header: &BatchHeader, record: &wire::records::Record<'_>) {
+        let Some(key) = record.key else {
+            self.skipped.unreadable += 1;
+            return;
+        };
+        if header.attributes.is_control() {
+            let records = self.pending.remove(&header.producer_id).unwrap_or_default();
+            if ControlType::of_key(key) == Some(ControlType::Commit) {
+                records.iter().for_each(|record| self.give(record));
+            }
+            return;
+        }
+        let copy = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+        let record = Record { key: copy(key), value: record.value.map(copy) };
+        match header.attributes.is_transactional() {
+            true => self.pending.entry(header.producer_id).or_default().push(record),
+            false => self.give(&record),
+        }
+    }
+
+    fn give(&mut self, record: &Record) {
+        if record.is_of_newer_protocol() {
+            self.skipped.newer += 1;
+        } else if !(self.give)(record) {
+            self.skipped.unreadable += 1;
+        }
+    }
 }
 
 /// Answers that wait for the high watermark.

@@ -290,6 +290,7 @@ impl Node {
     /// until a group's partition is loaded it answers COORDINATOR_LOAD_IN_PROGRESS.
     pub fn load_groups(&self, now_ms: i64) {
         let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return };
+        let mut newer = 0;
         for partition in topic.iter() {
             let home = self.groups.home((topic.id, partition.index()));
             {
@@ -305,11 +306,11 @@ impl Node {
             let mut state = home.lock();
             state.loading = false;
             match loaded {
-                Ok(unreadable) => {
-                    if unreadable > 0 {
-                        let index = partition.index();
-                        let notice = Notice::UnreadableGroupRecords { index, count: unreadable };
-                        self.notices.push(notice);
+                Ok(skipped) => {
+                    newer += skipped.newer;
+                    if skipped.unreadable > 0 {
+                        let (index, count) = (partition.index(), skipped.unreadable);
+                        self.notices.push(Notice::UnreadableGroupRecords { index, count });
                     }
                     shard.finish_loading(now_ms);
                     state.shard = shard;
@@ -319,6 +320,9 @@ impl Node {
                     self.partition_failed(partition, &error);
                 }
             }
+        }
+        if newer > 0 {
+            self.notices.push(Notice::NewerGroupRecords { count: newer });
         }
     }
 

@@ -106,6 +106,18 @@ pub enum Notice {
         /// How many.
         count: usize,
     },
+    /// Records of newer group protocols, which are skipped.
+    NewerGroupRecords {
+        /// How many.
+        count: usize,
+    },
+    /// A transaction that nobody can end here: its records count as committed.
+    OpenTransaction {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it begins.
+        offset: Offset,
+    },
     /// So many notices were dropped because nobody took them.
     Dropped {
         /// How many.
@@ -178,6 +190,16 @@ impl std::fmt::Display for Notice {
             Self::UnreadableGroupRecords { index, count } => {
                 write!(f, "__consumer_offsets-{index}: skipped {count} records it cannot read")
             }
+            Self::NewerGroupRecords { count } => write!(
+                f,
+                "__consumer_offsets: skipped {count} records of groups of newer protocols, which \
+                 are not served: classic groups of their names go on from their offsets"
+            ),
+            Self::OpenTransaction { partition, offset } => write!(
+                f,
+                "{partition}: a transaction is open from offset {offset} on, and transactions are \
+                 not served: its records count as committed"
+            ),
             Self::Dropped { count } => write!(f, "{count} more notices were dropped"),
         }
     }

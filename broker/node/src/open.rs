@@ -113,6 +113,12 @@ impl Node {
                 let partition = found.partition.clone();
                 self.notices.push(Notice::Recovered { partition, report });
             }
+            let end = found.log.end_offset();
+            let offset = found.log.last_stable_offset(end);
+            if offset < end {
+                let partition = found.partition.clone();
+                self.notices.push(Notice::OpenTransaction { partition, offset });
+            }
             let Some(topic) = image.topics.by_name(&found.partition.topic) else { continue };
             logs.insert((topic.id, found.partition.partition), found.log);
         }

@@ -1,7 +1,7 @@
 //! Reading from a partition: byte ranges for fetches, offsets for times.
 
 use storage::FileRange;
-use storage::log::LATEST;
+use storage::log::{Aborted, LATEST};
 use wire::ids::{LeaderEpoch, Offset};
 
 use crate::error::Error;
@@ -46,6 +46,8 @@ pub struct Fetched {
     pub last_stable_offset: Offset,
     /// The first offset there is.
     pub log_start_offset: Offset,
+    /// Transactions whose records a reader of committed ones leaves out.
+    pub aborted: Vec<Aborted>,
 }
 
 /// Where a time is in the log.
@@ -85,12 +87,19 @@ impl Partition {
         };
         let ReadRequest { fetch_offset, max_bytes, min_one, .. } = request;
         let slice = leader.log().read(fetch_offset, max_bytes, upto, min_one)?;
+        let aborted = match request.isolation {
+            Isolation::Committed => {
+                leader.log().aborted_transactions(fetch_offset, slice.next_offset)
+            }
+            _ => Vec::new(),
+        };
         Ok(Fetched {
             next_offset: slice.next_offset,
             range: slice.range,
             high_watermark,
             last_stable_offset: high_watermark,
             log_start_offset: leader.start_offset(),
+            aborted,
         })
     }
 

@@ -174,6 +174,18 @@ pub enum LogError {
     /// Bytes that had to be read are corrupt.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
+    /// A segment of messages as they were before Kafka 0.11.
+    #[error(
+        "{} holds messages of format {magic}, of before Kafka 0.11, which are not read here; \
+         nothing was changed. Start Kafka again and copy the topic to another, or delete its \
+         records", file.display()
+    )]
+    OldFormat {
+        /// The file.
+        file: std::path::PathBuf,
+        /// The format: 0 or 1.
+        magic: u8,
+    },
     /// An offset outside the log.
     #[error("offset {offset} is outside {start}..={end}")]
     OutOfRange {

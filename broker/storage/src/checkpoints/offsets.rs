@@ -55,8 +55,9 @@ pub fn decode(file: &Path, bytes: &[u8]) -> Result<Offsets, CheckpointError> {
 /// Reads one of the files of a log directory; one that does not exist says nothing of any log.
 pub fn read(disk: &dyn Disk, file: &Path) -> Result<Offsets, CheckpointError> {
     match load(disk, file, CHECKPOINT_BYTES_MAX)? {
-        Some(bytes) => decode(file, &bytes),
-        None => Ok(Offsets::new()),
+        // Kafka makes the file first and writes to it later; so it reads an empty one as well.
+        Some(bytes) if !bytes.is_empty() => decode(file, &bytes),
+        _ => Ok(Offsets::new()),
     }
 }
 

@@ -32,6 +32,7 @@ mod truncate;
 mod unsynced;
 mod whole;
 
+pub use crate::index::txn::Aborted;
 pub use append::{AppendOrigin, Appended};
 pub use convert::converted;
 pub use flush::{FlushJob, FlushOutcome, FlushScope};
@@ -66,6 +67,8 @@ pub struct Log {
     /// Names made or removed, and up to which of these changes the directory is synced.
     name_changes: Changes,
     producers: Producers,
+    /// Transactions that were aborted, of which Apache Kafka left word.
+    aborted: Vec<Aborted>,
     epochs: LeaderEpochs,
     /// Changes of the epochs, and up to which their checkpoint has them.
     epoch_changes: Changes,
@@ -120,6 +123,12 @@ impl Log {
         self.producers
             .first_ongoing_offset()
             .map_or(high_watermark, |first| high_watermark.min(Offset(first)))
+    }
+
+    /// The aborted transactions that have records in `from..upto`.
+    pub fn aborted_transactions(&self, from: Offset, upto: Offset) -> Vec<Aborted> {
+        let within = |it: &&Aborted| it.last_offset >= from && it.first_offset < upto;
+        self.aborted.iter().filter(within).copied().collect()
     }
 
     /// Bytes of all segments.

@@ -4,7 +4,7 @@
 //! reads what lies past the recovery point.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wire::ids::Offset;
@@ -25,6 +25,8 @@ use crate::walk::{Step, Walk};
 
 /// Lies in the directory of a log that a start has closed for writing.
 const QUARANTINE: &str = "quarantine";
+/// Where in a batch, of any format, its format's number is.
+const MAGIC_AT: usize = 16;
 
 /// What is needed to open a log.
 #[derive(Clone, Debug)]
@@ -182,6 +184,18 @@ impl Log {
                 disk.remove_file(&dir.join(name))?;
             }
         }
+        if let Some(oldest) = list.first() {
+            refuse_old_format(disk.as_ref(), &dir, oldest)?;
+        }
+        let mut aborted = Vec::new();
+        for name in &names {
+            if let Some((base, txn::EXTENSION)) = segment::parse_file_name(name)
+                && list.binary_search_by_key(&base, |segment| segment.base).is_ok()
+            {
+                let file = crate::disk::read_file(disk.as_ref(), &dir.join(name), txn::BYTES_MAX)?;
+                aborted.extend(txn::decode(&file));
+            }
+        }
         let epochs = leader_epochs::read(disk.as_ref(), &dir.join(leader_epochs::FILE));
         let interval = config.index_interval_bytes;
         let segments = Segments::new(Arc::clone(&disk), dir.clone(), interval, list);
@@ -197,6 +211,7 @@ impl Log {
             unflushed_since_ms: None,
             name_changes: Changes::made(),
             producers: Producers::default(),
+            aborted,
             // What cannot be read is written anew from the batches that recovery reads; epochs
             // before them are then unknown, which costs a follower a longer truncation only.
             epochs: LeaderEpochs::from_entries(epochs.ok().flatten().unwrap_or_default()),
@@ -324,6 +339,21 @@ impl Log {
             }
         }
         Ok(())
+    }
+}
+
+/// Messages of before Kafka 0.11 have another form, which nothing here reads: a log that holds them
+/// must not be taken for a torn one. A log's format only ever went up, so its oldest segment tells.
+fn refuse_old_format(disk: &dyn Disk, dir: &Path, oldest: &Segment) -> Result<(), LogError> {
+    let mut head = [0; MAGIC_AT + 1];
+    if oldest.size < head.len() as u64 {
+        return Ok(());
+    }
+    let name = segment::file_name(oldest.base, segment::LOG);
+    disk.open(&dir.join(&name), Access::Read)?.read_exact_at(&mut head, 0)?;
+    match head {
+        [.., magic @ 0..=1] => Err(LogError::OldFormat { file: dir.join(name), magic }),
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use storage::error::ReadError;
 use wire::ErrorCode;
 use wire::ids::Offset;
 use wire::messages::fetch_request::FetchRequest;
-use wire::messages::fetch_response::{LeaderIdAndEpoch, PartitionData};
+use wire::messages::fetch_response::{AbortedTransaction, LeaderIdAndEpoch, PartitionData};
 use wire::records_slot::Records;
 
 use super::{NOT_A_REPLICA, VERSION_REPLICA_STATE};
@@ -133,11 +133,16 @@ impl Reader {
             let len = range.len;
             records.push_range(range, len);
         }
+        let aborted = fetched.aborted.iter().map(|it| AbortedTransaction {
+            producer_id: it.producer_id,
+            first_offset: it.first_offset.0,
+        });
+        let aborted = aborted.collect();
         let data = PartitionData {
             high_watermark: fetched.high_watermark.0,
             last_stable_offset: fetched.last_stable_offset.0,
             log_start_offset: fetched.log_start_offset.0,
-            aborted_transactions: (self.isolation == Isolation::Committed).then(Vec::new),
+            aborted_transactions: (self.isolation == Isolation::Committed).then_some(aborted),
             records: Some(records),
             ..PartitionData::default()
         };

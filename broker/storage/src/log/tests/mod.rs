@@ -15,6 +15,7 @@ mod appending;
 mod converting;
 mod corrupting;
 mod flushing;
+mod moving;
 mod producing;
 mod reading;
 mod recovering;
@@ -60,6 +61,10 @@ impl Home {
     }
 
     fn open(&self, clean: bool) -> (Log, RecoveryReport) {
+        self.try_open(clean).unwrap()
+    }
+
+    fn try_open(&self, clean: bool) -> Result<(Log, RecoveryReport), LogError> {
         Log::open(OpenArgs {
             disk: self.disk.clone(),
             dir: dir().to_path_buf(),
@@ -72,7 +77,6 @@ impl Home {
             accept: self.accept.clone(),
             now_ms: NOW,
         })
-        .unwrap()
     }
 
     fn log(&self) -> Log {

@@ -1,24 +1,18 @@
-//! Groups and their log: appending a decision's records, reading them all back, and holding
-//! answers until what they saw is committed.
+//! Groups and their log: appending a decision's records, and holding answers until what they saw
+//! is committed.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use coordinator::{Record, Response};
 use replication::purgatory::{Parked, WaitGuard, Wake};
-use replication::{Error, Isolation, Partition, ReadRequest};
+use replication::{Error, Partition};
 use storage::error::AppendError;
 use wire::ErrorCode;
-use wire::ids::{LeaderEpoch, Offset};
-use wire::records::{BatchBuilder, BatchHeader, BatchIter, BatchOptions, ControlType};
+use wire::ids::Offset;
+use wire::records::{BatchBuilder, BatchOptions};
 
 use crate::groups::GroupReply;
-
-/// How much of the log one read takes at the start (`offsets.load.buffer.size` is 5 MiB).
-const READ_BYTES: u32 = 4 << 20;
-/// The most that one batch of the log may decompress to.
-const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// Records are put into one batch up to here, well below the usual `max.message.bytes`.
 const BATCH_BYTES_WANTED: usize = 512 << 10;
@@ -65,97 +59,6 @@ pub(crate) fn coordinator_code(error: &Error) -> ErrorCode {
         }
         ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
         _ => ErrorCode::UnknownServerError,
-    }
-}
-
-/// What a log held that its shard was not given.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Skipped {
-    /// Records that could not be read.
-    pub(crate) unreadable: usize,
-    /// Records of newer group protocols, which Apache Kafka keeps in the same log.
-    pub(crate) newer: usize,
-}
-
-/// What is known while a log is replayed.
-struct Replay<'a> {
-    give: &'a mut dyn FnMut(&Record) -> bool,
-    skipped: Skipped,
-    /// Offsets committed within a transaction that no marker has ended yet, by producer.
-    pending: BTreeMap<i64, Vec<Record>>,
-}
-
-/// Gives every record of the log to `replay`, those of a transaction when it is committed; says
-/// what was skipped.
-pub(crate) fn replay_log(
-    partition: &Partition,
-    mut replay: impl FnMut(&Record) -> bool,
-) -> Result<Skipped, Error> {
-    let mut replay =
-        Replay { give: &mut replay, skipped: Skipped::default(), pending: BTreeMap::new() };
-    let mut next = partition.log_start_offset();
-    let end = partition.log_end_offset();
-    while next < end {
-        let fetched = partition.read(ReadRequest {
-            fetch_offset: next,
-            max_bytes: READ_BYTES,
-            min_one: true,
-            isolation: Isolation::LogEnd,
-            current_leader_epoch: LeaderEpoch::UNKNOWN,
-        })?;
-        let Some(range) = fetched.range else { break };
-        let bytes =
-            range.read().map_err(|error| Error::Read(storage::error::ReadError::Disk(error)))?;
-        replay.bytes(Bytes::from(bytes), next);
-        next = fetched.next_offset;
-    }
-    Ok(replay.skipped)
-}
-
-impl Replay<'_> {
-    fn bytes(&mut self, bytes: Bytes, from: Offset) {
-        for batch in BatchIter::new(bytes) {
-            let set = batch.and_then(|batch| Ok((batch.records(BATCH_BYTES_MAX)?, batch)));
-            let Ok((set, batch)) = set else {
-                self.skipped.unreadable += 1;
-                continue;
-            };
-            for record in set.iter() {
-                match record {
-                    Ok(record) if record.offset < from.0 => {}
-                    Ok(record) => self.record(batch.header(), &record),
-                    Err(_) => self.skipped.unreadable += 1,
-                }
-            }
-        }
-    }
-
-    fn record(&mut self, header: &BatchHeader, record: &wire::records::Record<'_>) {
-        let Some(key) = record.key else {
-            self.skipped.unreadable += 1;
-            return;
-        };
-        if header.attributes.is_control() {
-            let records = self.pending.remove(&header.producer_id).unwrap_or_default();
-            if ControlType::of_key(key) == Some(ControlType::Commit) {
-                records.iter().for_each(|record| self.give(record));
-            }
-            return;
-        }
-        let copy = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
-        let record = Record { key: copy(key), value: record.value.map(copy) };
-        match header.attributes.is_transactional() {
-            true => self.pending.entry(header.producer_id).or_default().push(record),
-            false => self.give(&record),
-        }
-    }
-
-    fn give(&mut self, record: &Record) {
-        if record.is_of_newer_protocol() {
-            self.skipped.newer += 1;
-        } else if !(self.give)(record) {
-            self.skipped.unreadable += 1;
-        }
     }
 }
 

@@ -19,7 +19,8 @@ use wire::ids::{PartitionIndex, TopicId};
 use wire::messages::describe_groups_response::DescribedGroup;
 use wire::messages::list_groups_response::ListedGroup;
 
-use crate::group_log::{append_records, coordinator_code, release, replay_log};
+use crate::group_load::replay_log;
+use crate::group_log::{append_records, coordinator_code, release};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::random::Random;

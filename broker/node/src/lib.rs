@@ -15,6 +15,7 @@ mod config;
 mod configs;
 mod controller;
 mod error;
+mod group_load;
 mod group_log;
 mod group_stats;
 mod groups;

@@ -17,6 +17,8 @@ mod kafka_dump;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod waiting;

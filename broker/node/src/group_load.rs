@@ -1,0 +1,132 @@
+//! Reading a log of groups back.
+//!
+//! Our own records are never part of a transaction, but a log that Apache Kafka wrote may hold
+//! offsets that were: these count from their transaction's commit on, unless the same offset was
+//! committed plainly in between; without a commit they do not count.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use coordinator::Record;
+use replication::{Error, Isolation, Partition, ReadRequest};
+use wire::ids::LeaderEpoch;
+use wire::records::{Batch, BatchIter, ControlType};
+
+/// How much of the log one read takes (`offsets.load.buffer.size` is 5 MiB).
+const READ_BYTES: u32 = 4 << 20;
+/// The most that one batch of the log may decompress to.
+const BATCH_BYTES_MAX: usize = 64 << 20;
+
+/// What a log held that its shard was not given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Skipped {
+    /// Records that could not be read.
+    pub(crate) unreadable: usize,
+    /// Records of newer group protocols, which Apache Kafka keeps in the same log.
+    pub(crate) newer: usize,
+}
+
+/// Gives every record of the log to `replay`, those of a transaction when it is committed; says
+/// what was skipped.
+pub(crate) fn replay_log(
+    partition: &Partition,
+    replay: impl FnMut(&Record) -> bool,
+) -> Result<Skipped, Error> {
+    let mut next = partition.log_start_offset();
+    let end = partition.log_end_offset();
+    let mut loader = Loader {
+        replay,
+        skipped: Skipped::default(),
+        open: BTreeMap::new(),
+        plain: BTreeMap::new(),
+    };
+    while next < end {
+        let fetched = partition.read(ReadRequest {
+            fetch_offset: next,
+            max_bytes: READ_BYTES,
+            min_one: true,
+            isolation: Isolation::LogEnd,
+            current_leader_epoch: LeaderEpoch::UNKNOWN,
+        })?;
+        let Some(range) = fetched.range else { break };
+        let bytes =
+            range.read().map_err(|error| Error::Read(storage::error::ReadError::Disk(error)))?;
+        for batch in BatchIter::new(Bytes::from(bytes)) {
+            match batch {
+                Ok(batch) => loader.batch(&batch, next.0),
+                Err(_) => loader.skipped.unreadable += 1,
+            }
+        }
+        next = fetched.next_offset;
+    }
+    Ok(loader.skipped)
+}
+
+struct Loader<F> {
+    replay: F,
+    skipped: Skipped,
+    /// What transactions have written that are still open, by producer id.
+    open: BTreeMap<i64, Vec<(i64, Record)>>,
+    /// Where a key was last written plainly while a transaction was open.
+    plain: BTreeMap<Bytes, i64>,
+}
+
+impl<F: FnMut(&Record) -> bool> Loader<F> {
+    fn batch(&mut self, batch: &Batch, from: i64) {
+        let header = batch.header();
+        let (control, producer) = (header.attributes.is_control(), header.producer_id);
+        let transactional = header.attributes.is_transactional();
+        let Ok(set) = batch.records(BATCH_BYTES_MAX) else {
+            self.skipped.unreadable += 1;
+            return;
+        };
+        for record in set.iter() {
+            let copy = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+            let Some((offset, key, value)) =
+                record.ok().and_then(|r| Some((r.offset, r.key?, r.value)))
+            else {
+                self.skipped.unreadable += 1;
+                continue;
+            };
+            if offset < from {
+                continue;
+            }
+            if control {
+                self.end(producer, ControlType::of_key(key));
+                continue;
+            }
+            let record = Record { key: copy(key), value: value.map(copy) };
+            if transactional {
+                self.open.entry(producer).or_default().push((offset, record));
+                continue;
+            }
+            if !self.open.is_empty() {
+                self.plain.insert(record.key.clone(), offset);
+            }
+            self.replay(&record);
+        }
+    }
+
+    /// A transaction ends.
+    fn end(&mut self, producer: i64, how: Option<ControlType>) {
+        let written = self.open.remove(&producer).unwrap_or_default();
+        if how == Some(ControlType::Commit) {
+            for (offset, record) in written {
+                if self.plain.get(&record.key).is_none_or(|plain| *plain < offset) {
+                    self.replay(&record);
+                }
+            }
+        }
+        if self.open.is_empty() {
+            self.plain.clear();
+        }
+    }
+
+    fn replay(&mut self, record: &Record) {
+        if record.is_of_newer_protocol() {
+            self.skipped.newer += 1;
+        } else if !(self.replay)(record) {
+            self.skipped.unreadable += 1;
+        }
+    }
+}

@@ -175,6 +175,24 @@ def a_waiting_static_member_is_fenced(context):
 
 
 @suite.scenario
+def members_survive_a_restart(context):
+    """After kill -9 the broker knows the generation, its members and their assignment; a member
+    goes on without a rebalance."""
+    group = context.name("group")
+    prepared(context, group)
+    with Member(context, group) as member:
+        me = member.stable(session=60_000, rebalance=60_000)
+    context.broker.kill()
+    context.broker.start()
+    prepared(context, group)
+    with Member(context, group) as member:
+        assert member.heartbeat(me, 1) == NONE
+        assert member.sync(me, 1) == (NONE, b"all")
+        assert member.describe()[1] == "Stable"
+        assert member.leave((me, None)) == [NONE, NONE]
+
+
+@suite.scenario
 def commit_rules(context):
     """Who may commit: members of the generation, anyone to a group without members; what is
     refused is not stored."""

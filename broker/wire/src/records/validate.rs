@@ -89,10 +89,9 @@ fn validate_header(batch: &Batch) -> Result<(), BatchError> {
     if header.has_producer_id() && (header.base_sequence < 0 || header.producer_epoch < 0) {
         return Err(BatchError::InvalidBatch("producer id without sequence or epoch"));
     }
-    if !header.has_producer_id()
-        && (header.base_sequence != NO_SEQUENCE || header.attributes.is_transactional())
-    {
-        return Err(BatchError::InvalidBatch("sequence or transaction without producer id"));
+    // A sequence without a producer id means nothing: franz-go and sarama send zero there.
+    if !header.has_producer_id() && header.attributes.is_transactional() {
+        return Err(BatchError::InvalidBatch("transaction without producer id"));
     }
     Ok(())
 }

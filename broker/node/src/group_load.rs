@@ -7,28 +7,74 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use coordinator::Record;
+use coordinator::{Record, Shard};
 use replication::{Error, Isolation, Partition, ReadRequest};
 use wire::ids::LeaderEpoch;
 use wire::records::{Batch, BatchIter, ControlType};
+
+use crate::groups::OFFSETS_TOPIC;
+use crate::node::Node;
+use crate::notice::Notice;
 
 /// How much of the log one read takes (`offsets.load.buffer.size` is 5 MiB).
 const READ_BYTES: u32 = 4 << 20;
 /// The most that one batch of the log may decompress to.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
+impl Node {
+    /// Loads the groups that the log has. To be called once after the start, on a blocking thread;
+    /// until a group's partition is loaded it answers COORDINATOR_LOAD_IN_PROGRESS.
+    pub fn load_groups(&self, now_ms: i64) {
+        let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return };
+        let mut newer = 0;
+        for partition in topic.iter() {
+            let home = self.groups.home((topic.id, partition.index()));
+            {
+                let mut state = home.lock();
+                if state.shard.is_loaded() || state.loading {
+                    continue;
+                }
+                state.loading = true;
+            }
+            // Off the lock: until the shard is loaded nothing is appended to its partition.
+            let mut shard = Shard::new(self.groups.config.clone());
+            let loaded = replay_log(partition, |record| shard.replay(record).is_ok());
+            let mut state = home.lock();
+            state.loading = false;
+            match loaded {
+                Ok(skipped) => {
+                    newer += skipped.newer;
+                    if skipped.unreadable > 0 {
+                        let (index, count) = (partition.index(), skipped.unreadable);
+                        self.notices.push(Notice::UnreadableGroupRecords { index, count });
+                    }
+                    shard.finish_loading(now_ms);
+                    state.shard = shard;
+                }
+                Err(error) => {
+                    drop(state);
+                    self.partition_failed(partition, &error);
+                }
+            }
+        }
+        if newer > 0 {
+            self.notices.push(Notice::NewerGroupRecords { count: newer });
+        }
+    }
+}
+
 /// What a log held that its shard was not given.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Skipped {
+struct Skipped {
     /// Records that could not be read.
-    pub(crate) unreadable: usize,
+    unreadable: usize,
     /// Records of newer group protocols, which Apache Kafka keeps in the same log.
-    pub(crate) newer: usize,
+    newer: usize,
 }
 
 /// Gives every record of the log to `replay`, those of a transaction when it is committed; says
 /// what was skipped.
-pub(crate) fn replay_log(
+fn replay_log(
     partition: &Partition,
     replay: impl FnMut(&Record) -> bool,
 ) -> Result<Skipped, Error> {

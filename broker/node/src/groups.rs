@@ -7,7 +7,7 @@
 //!
 //! Locks: the controller's before a shard's before a partition's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coordinator::{Context, Decision, Reply, Request, Response, Shard, Token, partition_for};
@@ -19,7 +19,6 @@ use wire::ids::{PartitionIndex, TopicId};
 use wire::messages::describe_groups_response::DescribedGroup;
 use wire::messages::list_groups_response::ListedGroup;
 
-use crate::group_load::replay_log;
 use crate::group_log::{append_records, coordinator_code, release};
 use crate::node::Node;
 use crate::notice::Notice;
@@ -59,7 +58,7 @@ type Place = (TopicId, PartitionIndex);
 
 /// All shards.
 pub(crate) struct Groups {
-    config: coordinator::Config,
+    pub(crate) config: coordinator::Config,
     shards: Mutex<BTreeMap<Place, Arc<Home>>>,
     random: Mutex<Random>,
 }
@@ -71,7 +70,7 @@ pub(crate) struct Home {
 
 pub(crate) struct HomeState {
     pub(crate) shard: Shard,
-    loading: bool,
+    pub(crate) loading: bool,
     next_token: Token,
     waiting: BTreeMap<Token, GroupReply>,
 }
@@ -81,7 +80,7 @@ impl Groups {
         Self { config, shards: Mutex::default(), random: Mutex::new(random) }
     }
 
-    fn home(&self, place: Place) -> Arc<Home> {
+    pub(crate) fn home(&self, place: Place) -> Arc<Home> {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let home = shards.entry(place).or_insert_with(|| {
             Arc::new(Home {
@@ -156,7 +155,7 @@ impl HomeState {
 
     /// As [`Self::carry_out`], for a decision that answers nobody and may be done in part: what
     /// cannot be written now is decided anew another time.
-    fn carry_out_in_parts(
+    pub(crate) fn carry_out_in_parts(
         &mut self,
         now_ms: i64,
         partition: &Partition,
@@ -287,46 +286,6 @@ impl Node {
         self.image.load().topics.by_name(OFFSETS_TOPIC).is_some()
     }
 
-    /// Loads the groups that the log has. To be called once after the start, on a blocking thread;
-    /// until a group's partition is loaded it answers COORDINATOR_LOAD_IN_PROGRESS.
-    pub fn load_groups(&self, now_ms: i64) {
-        let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return };
-        let mut newer = 0;
-        for partition in topic.iter() {
-            let home = self.groups.home((topic.id, partition.index()));
-            {
-                let mut state = home.lock();
-                if state.shard.is_loaded() || state.loading {
-                    continue;
-                }
-                state.loading = true;
-            }
-            // Off the lock: until the shard is loaded nothing is appended to its partition.
-            let mut shard = Shard::new(self.groups.config.clone());
-            let loaded = replay_log(partition, |record| shard.replay(record).is_ok());
-            let mut state = home.lock();
-            state.loading = false;
-            match loaded {
-                Ok(skipped) => {
-                    newer += skipped.newer;
-                    if skipped.unreadable > 0 {
-                        let (index, count) = (partition.index(), skipped.unreadable);
-                        self.notices.push(Notice::UnreadableGroupRecords { index, count });
-                    }
-                    shard.finish_loading(now_ms);
-                    state.shard = shard;
-                }
-                Err(error) => {
-                    drop(state);
-                    self.partition_failed(partition, &error);
-                }
-            }
-        }
-        if newer > 0 {
-            self.notices.push(Notice::NewerGroupRecords { count: newer });
-        }
-    }
-
     /// One group as DescribeGroups answers it.
     #[must_use]
     pub fn describe_group(&self, group: &str, version: i16) -> DescribedGroup {
@@ -372,39 +331,6 @@ impl Node {
         Ok(listed)
     }
 
-    /// Forgets what groups have committed for topics that are gone.
-    pub(crate) fn forget_group_offsets(&self, now_ms: i64, names: &BTreeSet<String>) {
-        if names.is_empty() {
-            return;
-        }
-        for (place, home) in self.groups.all() {
-            let Ok(partition) = self.partition(place.0, place.1) else { continue };
-            let done = {
-                let mut state = home.lock();
-                let decision = state.shard.forget_topics(names);
-                state.carry_out_in_parts(now_ms, &partition, &decision)
-            };
-            self.finish_group_step(&partition, done);
-        }
-    }
-
-    /// Removes what groups keep beyond the retention
-    /// (`offsets.retention.check.interval.ms`).
-    pub fn expire_groups(&self, now_ms: i64) {
-        for (place, home) in self.groups.all() {
-            let Ok(partition) = self.partition(place.0, place.1) else { continue };
-            let done = {
-                let mut state = home.lock();
-                if !state.shard.is_loaded() {
-                    continue;
-                }
-                let decision = state.shard.expire(now_ms);
-                state.carry_out_in_parts(now_ms, &partition, &decision)
-            };
-            self.finish_group_step(&partition, done);
-        }
-    }
-
     /// The shard and the partition of a group.
     fn group_place(
         &self,
@@ -420,7 +346,7 @@ impl Node {
     }
 
     /// Releases the answers of a step; called without the shard's lock.
-    fn finish_group_step(
+    pub(crate) fn finish_group_step(
         &self,
         partition: &Arc<Partition>,
         done: Result<Vec<(GroupReply, Response)>, replication::Error>,

@@ -18,6 +18,7 @@ mod error;
 mod group_load;
 mod group_log;
 mod group_stats;
+mod group_upkeep;
 mod groups;
 mod health;
 mod log_config;

@@ -134,8 +134,8 @@ fn offsets_of_a_transaction_count_from_its_commit_on() {
     assert_eq!(offsets, [70, 4, 5, -1]);
 }
 
-/// `TIDELOG_LOAD_GROUPS=1000 cargo test --profile ci -p tidelog-node --test node load -- --nocapture`
-/// tells how long a million records take.
+/// With `TIDELOG_LOAD_GROUPS=1000`, `--profile ci` and `-- --nocapture` it tells how long a million
+/// records take.
 #[test]
 fn the_last_of_many_commits_is_what_is_loaded() {
     let groups = std::env::var("TIDELOG_LOAD_GROUPS").map_or(20, |text| text.parse().unwrap());

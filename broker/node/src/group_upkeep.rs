@@ -1,0 +1,40 @@
+//! What groups keep and when it goes: with its topic, or with time.
+
+use std::collections::BTreeSet;
+
+use crate::node::Node;
+
+impl Node {
+    /// Forgets what groups have committed for topics that are gone.
+    pub(crate) fn forget_group_offsets(&self, now_ms: i64, names: &BTreeSet<String>) {
+        if names.is_empty() {
+            return;
+        }
+        for (place, home) in self.groups.all() {
+            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let done = {
+                let mut state = home.lock();
+                let decision = state.shard.forget_topics(names);
+                state.carry_out_in_parts(now_ms, &partition, &decision)
+            };
+            self.finish_group_step(&partition, done);
+        }
+    }
+
+    /// Removes what groups keep beyond the retention
+    /// (`offsets.retention.check.interval.ms`).
+    pub fn expire_groups(&self, now_ms: i64) {
+        for (place, home) in self.groups.all() {
+            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let done = {
+                let mut state = home.lock();
+                if !state.shard.is_loaded() {
+                    continue;
+                }
+                let decision = state.shard.expire(now_ms);
+                state.carry_out_in_parts(now_ms, &partition, &decision)
+            };
+            self.finish_group_step(&partition, done);
+        }
+    }
+}

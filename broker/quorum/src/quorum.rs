@@ -283,6 +283,13 @@ impl Quorum {
         self.voters().find(&self.config.key()).is_some()
     }
 
+    /// A voter may campaign; so may one whose removal is in its log but not known to be committed:
+    /// the quorum may need it, and its log, to get that far.
+    fn may_campaign(&self) -> bool {
+        let (_, committed) = self.log.voters.at(self.high_watermark);
+        self.is_voter() || committed.find(&self.config.key()).is_some()
+    }
+
     fn is_only_voter(&self) -> bool {
         self.is_voter() && self.voters().len() == 1
     }

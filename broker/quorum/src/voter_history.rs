@@ -55,9 +55,10 @@ impl VoterHistory {
         (change.kraft_version, &change.voters)
     }
 
-    /// The record at `at` sets the voters.
+    /// The record at `at` sets the voters. That there is such a record says that the format knows
+    /// directories, even when the log does not go back to where it became so.
     pub(crate) fn set_voters(&mut self, at: Offset, voters: Voters) {
-        let kraft_version = self.kraft_version();
+        let kraft_version = self.kraft_version().max(1);
         self.changes.push(Change { at, kraft_version, voters });
     }
 

@@ -87,19 +87,26 @@ impl Quorum {
         if epoch != self.election.epoch || self.gone == Some(epoch) {
             return;
         }
-        match self.role() {
-            Role::Unattached | Role::Candidate => self.follow(leader, endpoints.to_vec()),
+        let endpoints = match endpoints.is_empty() {
+            true => self.endpoints_of(leader),
+            false => endpoints.to_vec(),
+        };
+        // There is no following somebody of whom nobody knows where he is.
+        let follows = match self.role() {
+            Role::Unattached | Role::Candidate => !endpoints.is_empty(),
             // A leader that it knew before stays under suspicion until the round is over.
-            Role::Prospective if self.election.leader.is_none() => {
-                self.follow(leader, endpoints.to_vec());
-            }
-            _ => {}
+            Role::Prospective => self.election.leader.is_none() && !endpoints.is_empty(),
+            _ => false,
+        };
+        if follows {
+            self.follow(leader, endpoints);
         }
     }
 
     /// The leader is gone, or silent: others may try, and so will this node after `wait`.
     pub(super) fn give_up_leader(&mut self, wait: Ms) {
-        self.gone = Some(self.election.epoch);
+        // Who cannot campaign can only ask the others.
+        self.gone = self.may_campaign().then_some(self.election.epoch);
         self.detach();
         let campaign_at = self.after(wait);
         if let State::Unattached(unattached) = &mut self.state {
@@ -166,9 +173,10 @@ impl Quorum {
 
     /// A majority would not have it: most likely they hear the leader that it does not hear.
     fn lose_pre_vote(&mut self) {
-        match self.election.leader.filter(|leader| *leader != self.config.node) {
-            Some(leader) => self.follow(leader, Vec::new()),
-            None => self.detach(),
+        let leader = self.election.leader.filter(|leader| *leader != self.config.node);
+        match leader.map(|leader| (leader, self.endpoints_of(leader))) {
+            Some((leader, endpoints)) if !endpoints.is_empty() => self.follow(leader, endpoints),
+            _ => self.detach(),
         }
     }
 
@@ -176,14 +184,14 @@ impl Quorum {
         let now = self.now();
         let State::Unattached(unattached) = &self.state else { return };
         let (campaign_at, ask_at) = (unattached.campaign_at, unattached.ask_at);
-        if now >= campaign_at && self.is_voter() {
+        if now >= campaign_at && self.may_campaign() {
             return self.sound_out();
         }
-        let asking = self.is_asking(|what| what == Asked::Fetch);
+        let asking = self.is_asking(|what| what == Asked::Find);
         if now >= ask_at && !asking && self.gone != Some(self.election.epoch) {
             let to = self.whom_to_ask();
             let request = Request::Fetch(self.fetch_request(0));
-            self.send(to, Asked::Fetch, request);
+            self.send(to, Asked::Find, request);
             let ask_at = self.after(self.config.retry_backoff_ms);
             if let State::Unattached(unattached) = &mut self.state {
                 unattached.ask_at = ask_at;
@@ -222,7 +230,7 @@ impl Quorum {
             State::Candidate(campaign) => (campaign.give_up_at, false),
             _ => return Ok(()),
         };
-        if !self.is_voter() {
+        if !self.may_campaign() {
             self.detach();
             return Ok(());
         }

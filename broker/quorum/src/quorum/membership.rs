@@ -1,6 +1,7 @@
 //! Voters that come and go, one at a time (KIP-853).
 
 use wire::ErrorCode;
+use wire::ids::Offset;
 
 use super::state::{ChangeStep, State, VoterChange};
 use super::{Quorum, Stop};
@@ -180,11 +181,23 @@ impl Quorum {
         Ok(())
     }
 
+    fn has_company(&self) -> bool {
+        let State::Leader(leader) = &self.state else { return false };
+        self.voters().len() > 1 || !leader.replicas.is_empty()
+    }
+
     /// From ids alone to directories: once all static voters have been met with their disks, they
     /// are written down.
     pub(super) fn upgrade(&mut self) -> Result<(), Stop> {
         let State::Leader(leader) = &self.state else { return Ok(()) };
         let settled = self.high_watermark > leader.start && leader.change.is_none();
+        let known = self.log.voters.latest_at() >= Offset(0) || self.log.start() > Offset(0);
+        if self.kraft_version() > 0 && settled && !known && self.has_company() {
+            // The voters stand only in the snapshot with which they were formed, and nobody
+            // fetches that: others learn them from the log.
+            let (version, voters) = (self.kraft_version(), self.voters().clone());
+            return self.append_voters(None, Some(version), voters);
+        }
         // A quorum that Kafka formed stays as it is, so that Kafka can take it back.
         let formed_here = matches!(self.config.bootstrap, Bootstrap::Static(_));
         let due = self.kraft_version() == 0 && formed_here && settled;

@@ -17,6 +17,9 @@ pub(super) enum Asked {
     Vote { pre_vote: bool },
     BeginEpoch,
     EndEpoch,
+    /// Who leads? A fetch of which only that is taken from the answer: it was not asked at the
+    /// end of the log.
+    Find,
     Fetch,
     FetchSnapshot { id: SnapshotId, position: u64 },
     Join,

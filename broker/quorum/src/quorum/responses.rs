@@ -45,7 +45,7 @@ impl Quorum {
                 }
                 Ok(())
             }
-            Asked::BeginEpoch | Asked::Join => Ok(()),
+            Asked::BeginEpoch | Asked::Join | Asked::Find => Ok(()),
         }
     }
 

@@ -36,7 +36,9 @@ impl Quorum {
         let newest = self.latest_snapshot().map_or(Offset(0), |id| id.end_offset);
         // A leader's first batch alone is no reason to write the whole state again.
         let stopped = self.role() == Role::Stopped || self.installing.is_some();
-        let idle = matches!(self.work, Work::Idle) && !stopped;
+        // And what is committed on others' disks is not yet on a leader's own.
+        let durable = end_offset <= self.log.durable();
+        let idle = matches!(self.work, Work::Idle) && !stopped && durable;
         if !idle || end_offset.0 <= newest.0.saturating_add(1) {
             return;
         }

@@ -178,8 +178,9 @@ impl Loader {
         }
         let mut log = LogView::new(log_start, log_end, snapshot, self.epochs, self.voters);
         // A crash may have come between the removal of a snapshot and of the log before the next.
-        if let Some(oldest) = self.snapshots.first().filter(|_| log_start > Offset(0)) {
-            log.trim(oldest.id);
+        let mut bases = self.snapshots.iter().filter(|file| file.id.end_offset >= log_start);
+        if let Some(base) = bases.next().filter(|_| log_start > Offset(0)) {
+            log.trim(base.id);
         }
         let mut election = self.state;
         if election.epoch < log.last_epoch() {

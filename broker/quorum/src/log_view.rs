@@ -131,18 +131,23 @@ impl LogView {
         self.voters.trim(base.end_offset);
     }
 
-    /// The log is empty and begins where this snapshot ends.
+    /// The log is empty and begins where this snapshot ends, once that is installed.
     pub(crate) fn restart(&mut self, base: SnapshotId, voters: VoterHistory) {
         self.start = base.end_offset;
         self.end = base.end_offset;
-        self.durable = base.end_offset;
+        self.durable = Offset(0);
         if let Some(flushing) = &mut self.flushing {
-            flushing.valid = flushing.valid.min(base.end_offset);
+            flushing.valid = Offset(0);
         }
         self.epochs = Epochs::after(base);
         self.voters = voters;
         self.pending.clear();
         self.pending_bytes = 0;
+    }
+
+    /// The snapshot at the log's start is on disk.
+    pub(crate) fn installed(&mut self) {
+        self.durable = self.durable.max(self.start);
     }
 
     /// One flush at a time: what is appended meanwhile shares the next one.

@@ -236,8 +236,14 @@ impl Quorum {
             return self.form();
         }
         self.started = true;
-        if let Some(oldest) = self.snapshots.first().filter(|_| self.log.start() > Offset(0)) {
-            self.out.push(Effect::TrimLog { start: oldest.id.end_offset });
+        let start = self.log.start();
+        if start > Offset(0) {
+            self.out.push(Effect::TrimLog { start });
+        }
+        // A crash may have come before the removal of what another snapshot has replaced.
+        for old in self.snapshots.extract_if(.., |file| file.id.end_offset < start) {
+            let name = old.id.file_name();
+            self.out.push(Effect::RemoveSnapshot { id: old.id, name });
         }
         self.begin();
         Ok(())
@@ -307,7 +313,9 @@ impl Quorum {
 
     /// Makes durable what is appended; one flush at a time.
     fn flush(&mut self) {
-        if let Some(upto) = self.log.begin_flush() {
+        if self.installing.is_none()
+            && let Some(upto) = self.log.begin_flush()
+        {
             self.out.push(Effect::Flush { upto });
         }
     }

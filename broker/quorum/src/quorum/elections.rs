@@ -187,7 +187,7 @@ impl Quorum {
         if now >= campaign_at && self.may_campaign() {
             return self.sound_out();
         }
-        let asking = self.is_asking(|what| what == Asked::Find);
+        let asking = self.is_asking(|what| what == Asked::Find) || self.installing.is_some();
         if now >= ask_at && !asking && self.gone != Some(self.election.epoch) {
             let to = self.whom_to_ask();
             let request = Request::Fetch(self.fetch_request(0));

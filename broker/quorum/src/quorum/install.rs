@@ -108,6 +108,7 @@ impl Quorum {
         let Some(file) = self.installing.take().filter(|file| file.id == id) else {
             return Err(Stop::Unexpected("SnapshotInstalled"));
         };
+        self.log.installed();
         for old in self.snapshots.drain(..) {
             let name = old.id.file_name();
             self.out.push(Effect::RemoveSnapshot { id: old.id, name });

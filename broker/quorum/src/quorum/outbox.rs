@@ -14,14 +14,19 @@ const HELD_MAX: usize = 4096;
 /// A question on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
-    Vote { pre_vote: bool },
+    Vote {
+        pre_vote: bool,
+    },
     BeginEpoch,
     EndEpoch,
     /// Who leads? A fetch of which only that is taken from the answer: it was not asked at the
     /// end of the log.
     Find,
     Fetch,
-    FetchSnapshot { id: SnapshotId, position: u64 },
+    FetchSnapshot {
+        id: SnapshotId,
+        position: u64,
+    },
     Join,
 }
 

@@ -208,7 +208,7 @@ impl Disk {
     }
 
     pub(crate) fn part(&self, id: SnapshotId) -> Bytes {
-        Bytes::from(self.parts[&id].clone())
+        Bytes::from(self.parts.get(&id).cloned().unwrap_or_default())
     }
 
     pub(crate) fn install(&mut self, id: SnapshotId) {

@@ -119,11 +119,12 @@ impl Oracle {
         assert_eq!(leader, Some(node.id), "node {} commits what its leader did not", node.id);
         assert_eq!(LeaderEpoch(*last), quorum.epoch(), "an older epoch's record is the last");
         let voters = quorum.voters();
+        let lost = self.lost.iter().map(|(id, disk)| (*id, disk));
+        let disks: Vec<_> = nodes.iter().map(|node| (node.id, &node.disk)).chain(lost).collect();
         let holds = |voter: &&quorum::Voter| {
-            let disks = nodes.iter().filter(|n| n.id == voter.id);
-            let mut disks =
-                disks.filter(|n| voter.directory.is_zero() || n.disk.directory == voter.directory);
-            disks.any(|n| n.disk.durable.has(last_at, LeaderEpoch(*last)))
+            let own = |disk: &Disk| voter.directory.is_zero() || disk.directory == voter.directory;
+            let mut disks = disks.iter().filter(|(id, disk)| *id == voter.id && own(disk));
+            disks.any(|(_, disk)| disk.durable.has(last_at, LeaderEpoch(*last)))
         };
         let count = voters.iter().filter(holds).count();
         assert!(

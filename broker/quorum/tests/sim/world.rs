@@ -17,7 +17,7 @@ use crate::random::Random;
 
 const TICK_MS: i64 = 5;
 /// The last things that happened, for whoever reads a failure.
-const TRACE_LINES: usize = 400;
+const TRACE_LINES: usize = 2000;
 
 /// What happens at some time.
 enum Happening {
@@ -199,7 +199,8 @@ impl World {
         }
     }
 
-    /// The disk is replaced by an empty one.
+    /// The disk is replaced by an empty one. A voter that was alone in its configuration would
+    /// form a quorum of its own again: nothing on its disk says otherwise. It is told to join.
     pub(crate) fn wipe(&mut self, at: usize) {
         self.stop(at, true);
         self.counts.wipes += 1;
@@ -207,6 +208,9 @@ impl World {
         let fresh = Disk::new(Uuid([self.next_directory; 16]));
         let lost = std::mem::replace(&mut self.nodes[at].disk, fresh);
         self.oracle.lose(self.nodes[at].id, lost);
+        if matches!(&self.nodes[at].bootstrap, Bootstrap::Static(voters) if voters.len() == 1) {
+            self.nodes[at].bootstrap = Bootstrap::Join;
+        }
         self.start(at);
     }
 

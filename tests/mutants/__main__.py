@@ -1,18 +1,27 @@
-"""Plants bugs in the group coordinator, one at a time in a scratch copy, and shows which tests
-catch each: python -m tests.mutants [NAME...]. Run by hand; a bug that survives fails the run."""
+"""Plants bugs in the group coordinator and in the metadata quorum, one at a time in a scratch copy,
+and shows which tests catch each: python -m tests.mutants [NAME...]. Run by hand; a bug that survives
+fails the run."""
 
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-from .coordinator import MUTANTS
+from . import coordinator, quorum
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGE = "tidelog-coordinator"
+# The crate's folder, which of its tests are run, and the bugs. Many seeds want an optimiser.
+FAST = ["--config", "profile.dev.package.tidelog-quorum.opt-level=2"]
+CRATES = [
+    ("coordinator", ["--lib"], coordinator.MUTANTS),
+    ("quorum", ["--test", "sim", *FAST], quorum.MUTANTS),
+]
+# As many seeds as the unit suite runs.
+QUORUM_SEEDS = "3000"
 
 
 def copy(into):
@@ -21,17 +30,17 @@ def copy(into):
     shutil.copytree(ROOT, into, dirs_exist_ok=True, ignore=keep_out)
 
 
-def tests(root):
-    """Runs the package's tests; returns the names of those that failed, or None for a build
-    that failed."""
-    command = ["cargo", "test", "-q", "-p", PACKAGE, "--lib"]
+def tests(root, crate, which):
+    """Runs tests of a crate; returns the names of those that failed, or None for a build that
+    failed."""
+    command = ["cargo", "test", "-q", "-p", f"tidelog-{crate}", *which]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if "could not compile" in done.stderr:
         print(done.stderr[-2000:])
         return None
     lines = done.stdout.splitlines()
-    named = [line.strip() for line in lines if line.startswith("    ") and "::" in line]
-    failed = sorted(set(named))
+    named = [line.strip() for line in lines if line.startswith("    ")]
+    failed = sorted({name for name in named if re.fullmatch(r"[\w:]+", name)})
     assert failed or done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return failed
 
@@ -40,18 +49,26 @@ def main():
     parser = argparse.ArgumentParser(prog="mutants")
     parser.add_argument("only", nargs="*", help="plant those whose name holds one of these")
     options = parser.parse_args()
-    chosen = [m for m in MUTANTS if not options.only or any(o in m[0] for o in options.only)]
+    chosen = [
+        (crate, which, mutant)
+        for crate, which, mutants in CRATES
+        for mutant in mutants
+        if not options.only or any(only in mutant[0] for only in options.only)
+    ]
     survived = []
+    os.environ.setdefault("TIDELOG_QUORUM_COUNT", QUORUM_SEEDS)
     with tempfile.TemporaryDirectory(prefix="tidelog-mutants-") as scratch:
         copy(scratch)
         os.environ.setdefault("CARGO_TARGET_DIR", f"{scratch}/target")
-        assert tests(scratch) == [], "the tests fail without any planted bug"
-        for name, file, old, new in chosen:
-            path = pathlib.Path(scratch) / "broker/coordinator/src" / file
+        for crate, which, _ in CRATES:
+            if any(crate == other for other, _, _ in chosen):
+                assert tests(scratch, crate, which) == [], f"{crate} fails without a planted bug"
+        for crate, which, (name, file, old, new) in chosen:
+            path = pathlib.Path(scratch) / "broker" / crate / "src" / file
             text = path.read_text("utf-8")
             assert text.count(old) == 1, f"{name}: found {text.count(old)} times in {file}"
             path.write_text(text.replace(old, new), "utf-8")
-            failed = tests(scratch)
+            failed = tests(scratch, crate, which)
             path.write_text(text, "utf-8")
             short = [test.removeprefix("shard::tests::") for test in failed or []]
             print(f"{name}: {'caught by ' + ', '.join(short) if failed else 'SURVIVED'}",

@@ -234,7 +234,7 @@ impl Quorum {
             self.detach();
             return Ok(());
         }
-        if now >= give_up_at && !(self.is_only_voter() && !pre_vote) {
+        if now >= give_up_at && (pre_vote || !self.is_only_voter()) {
             // Nobody answers: what was known of a leader is old.
             self.sound_out();
         }

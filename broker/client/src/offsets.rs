@@ -18,6 +18,8 @@ pub enum OffsetSpec {
     Earliest,
     /// The one that the next record will get.
     Latest,
+    /// That of the record with the latest timestamp.
+    MaxTimestamp,
     /// That of the first record not older than this time, in ms since 1970.
     At(i64),
 }
@@ -27,6 +29,7 @@ impl OffsetSpec {
         match self {
             Self::Earliest => -2,
             Self::Latest => -1,
+            Self::MaxTimestamp => -3,
             Self::At(time) => time,
         }
     }
@@ -71,7 +74,7 @@ impl Client {
     }
 
     /// The leaders of partitions, each with those that it leads.
-    async fn leaders(
+    pub(crate) async fn leaders(
         &self,
         topic: &str,
         partitions: &[i32],

@@ -1,6 +1,7 @@
 //! `tidelog consume`: records to standard output.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use client::{
 };
 use tokio::time::Instant;
 
-use super::common::{ClusterArgs, Output, OutputArgs, block_on};
+use super::common::{ClusterArgs, Output, OutputArgs};
 use super::failure::Failure;
 use super::format::{Format, Placed, Template};
+use super::progress::{Progress, ProgressArgs};
 use super::start::{Start, starts};
 
 /// How often a group's offsets are committed.
@@ -28,8 +30,8 @@ pub(super) struct Consume {
     /// A partition to read; all when not said. May be repeated.
     #[arg(long, short = 'p', value_name = "N", conflicts_with = "group")]
     partition: Vec<i32>,
-    /// Where to begin: beginning, latest, an offset, -N for the last N of each partition, or @MS
-    /// for a time in ms since 1970. A group begins where it has committed.
+    /// Where to begin: beginning, latest, an offset, -N for the last N of each partition, or @TIME
+    /// for a time, 2026-11-22T16:00:00.000 or ms since 1970. A group begins where it has committed.
     #[arg(long, value_name = "WHERE", default_value = "latest", allow_hyphen_values = true,
           value_parser = Start::parse)]
     from: Start,
@@ -50,6 +52,8 @@ pub(super) struct Consume {
     #[arg(long, short = 'f', default_value = "%v\\n", value_parser = Template::parse)]
     format: Template,
     #[command(flatten)]
+    progress: ProgressArgs,
+    #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
     output: OutputArgs,
@@ -64,32 +68,41 @@ struct Printer {
     left: Option<u64>,
     /// Where to stop in each partition, when asked to stop at the end.
     ends: Option<BTreeMap<i32, i64>>,
+    progress: Progress,
+    records: u64,
+    bytes: u64,
 }
 
 impl Consume {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let client = self.cluster.client()?;
-        let printer = Printer {
+        self.cluster.run(async |client| self.follow(client).await)
+    }
+
+    async fn follow(&self, client: &Client) -> Result<(), Failure> {
+        let mut printer = Printer {
             format: match self.output.output {
                 Output::Json => Format::Json,
                 Output::Table => Format::Template(self.format.clone()),
             },
             left: self.max_messages,
             ends: None,
+            progress: self.progress.begin(!std::io::stdout().is_terminal()),
+            records: 0,
+            bytes: 0,
         };
-        block_on(async {
-            match self.group.clone() {
-                Some(group) => self.consume_as_member(&client, group, printer).await,
-                None => self.consume_alone(&client, printer).await,
-            }
-        })
+        let done = match self.group.clone() {
+            Some(group) => self.consume_as_member(client, group, &mut printer).await,
+            None => self.consume_alone(client, &mut printer).await,
+        };
+        printer.progress.end();
+        done
     }
 
     fn from(&self) -> Start {
         if self.from_beginning { Start::Beginning } else { self.from }
     }
 
-    async fn consume_alone(&self, client: &Client, mut printer: Printer) -> Result<(), Failure> {
+    async fn consume_alone(&self, client: &Client, printer: &mut Printer) -> Result<(), Failure> {
         let deadline = Instant::now() + self.cluster.timeout;
         let topic = client.topic(&self.topic, false, deadline).await?;
         let partitions = match self.partition.is_empty() {
@@ -132,7 +145,7 @@ impl Consume {
         &self,
         client: &Client,
         group: String,
-        mut printer: Printer,
+        printer: &mut Printer,
     ) -> Result<(), Failure> {
         let mut member = Member::new(
             client,
@@ -143,7 +156,7 @@ impl Consume {
                 rebalance_timeout: Duration::from_secs(60),
             },
         );
-        let done = self.follow_group(client, &mut member, &mut printer).await;
+        let done = self.follow_group(client, &mut member, printer).await;
         // The others need not wait for the session's end, however this one ended.
         let left = member.leave().await;
         done?;
@@ -285,12 +298,15 @@ impl Printer {
                     return Ok(next.unwrap_or(record.offset));
                 }
                 self.left = self.left.map(|left| left - 1);
+                self.records += 1;
                 next = Some(record.offset + 1);
                 let (topic, partition) = (&*fetched.topic, fetched.partition);
                 self.format.append(&mut out, &Placed { topic, partition, record: &record });
             }
         }
         print_bytes(&out)?;
+        self.bytes += out.len() as u64;
+        self.progress.at(self.records, self.bytes);
         Ok(fetched.next_offset)
     }
 }

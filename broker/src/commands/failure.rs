@@ -124,7 +124,7 @@ fn advice(error: &client::Error) -> &'static str {
         client::Error::RecordTooLarge { .. } => "; split it, or see --max-record-bytes",
         _ => match error.code() {
             Some(ErrorCode::TopicAlreadyExists) => "; `tidelog topic describe` shows it",
-            Some(ErrorCode::OffsetOutOfRange) => "; use --from-beginning or --from latest",
+            Some(ErrorCode::OffsetOutOfRange) => "; `tidelog topic offsets` shows what there is",
             Some(ErrorCode::InvalidReplicationFactor) => {
                 "; there are fewer brokers than that, give a smaller --replication-factor"
             }

@@ -12,6 +12,7 @@ mod moment;
 mod nearest;
 mod place;
 mod produce;
+mod progress;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use client::{Client, OffsetSpec};
 use tokio::time::Instant;
 
 use super::failure::Failure;
+use super::moment::moment;
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +21,14 @@ pub(super) enum Start {
 impl Start {
     /// Reads an argument.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let expected = || format!("{text} is none of beginning, latest, OFFSET, -N, @MS");
+        let expected = || format!("{text} is none of beginning, latest, OFFSET, -N, @TIME");
         match text {
             "beginning" | "earliest" => return Ok(Self::Beginning),
             "latest" | "end" => return Ok(Self::Latest),
             _ => {}
         }
         if let Some(time) = text.strip_prefix('@') {
-            return time.parse().map(Self::At).map_err(|_| expected());
+            return moment(time).map(Self::At);
         }
         let number: i64 = text.parse().map_err(|_| expected())?;
         Ok(if number < 0 { Self::Last(number.saturating_neg()) } else { Self::Offset(number) })

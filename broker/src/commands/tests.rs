@@ -23,10 +23,19 @@ fn what_the_readme_shows_is_accepted() {
         "tidelog topic create t --partitions 3 --replication-factor 1 --config retention.ms=1",
         "tidelog topic list -o json --bootstrap-server a:1,b:2 --timeout 5s",
         "tidelog topic describe t",
-        "tidelog topic delete t",
+        "tidelog topic delete t u --yes",
+        "tidelog topic create t --validate-only -o json",
+        "tidelog topic add-partitions t -p 6 --validate-only",
+        "tidelog topic offsets t u:0,1",
+        "tidelog topic offsets t --at 2026-11-22T16:00:00",
+        "tidelog topic delete-records t:0 --before 17 -y",
+        "tidelog topic delete-records t --before @2026-11-22T16:00:00",
         "tidelog produce --topic t file1 file2 --key-separator : -H a=b --acks 1 -z zstd",
         "tidelog produce -t t -p 0 --timestamp 5 --acks 0",
+        "tidelog produce -t t --input-format json --keep-partitions --rate 100 --progress",
+        "tidelog produce -t t -z zstd --compression-level -5",
         "tidelog consume -t t --from-beginning -n 5 -e",
+        "tidelog consume -t t --from @2026-11-22T16:00:00 --progress",
         "tidelog consume -t t --from -5 -p 0 -p 1",
         "tidelog consume -t t -g group --from @17 -f %k:%v",
         "tidelog group list --state Stable --state empty --type classic -o json",
@@ -72,6 +81,13 @@ fn wrong_usage_is_refused() {
         "tidelog consume -t t --from 1 --from-beginning",
         "tidelog topic list --timeout 3h",
         "tidelog topic list -o xml",
+        "tidelog topic delete",
+        "tidelog topic add-partitions t",
+        "tidelog topic offsets",
+        "tidelog topic delete-records t",
+        "tidelog topic delete-records t --before -1",
+        "tidelog produce -t t --input-format json --key-separator :",
+        "tidelog produce -t t --rate 0",
         "tidelog group describe",
         "tidelog group describe g --all-groups",
         "tidelog group reset g -t t",
@@ -109,8 +125,102 @@ fn exit_codes() {
     assert_eq!(shown("tidelog serve --config /nowhere.yaml"), usage);
     assert_eq!(shown("tidelog topic list --bootstrap-server nonsense"), usage);
     assert_eq!(shown("tidelog group reset g --to-earliest"), usage);
+    assert_eq!(shown("tidelog produce -t t -z gzip --compression-level 22"), usage);
+    assert_eq!(shown("tidelog produce -t t -H novalue"), usage);
     assert_eq!(shown("tidelog config set -t t retention.ms"), usage);
     assert_eq!(shown("tidelog dump /nowhere.log"), failed);
     // Nothing listens on port 1 of this machine.
     assert_eq!(shown("tidelog topic list --bootstrap-server 127.0.0.1:1 --timeout 50ms"), failed);
+}
+
+/// What the documentation says of a command: its row of a table, and the sections of its name.
+fn documented(path: &str) -> String {
+    let mut text = String::new();
+    let mut heading = "";
+    for line in include_str!("../../docs/command-line.md").lines() {
+        if let Some(title) =
+            line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))
+        {
+            heading = title;
+        }
+        let of_section = path == heading || path.starts_with(&format!("{heading} "));
+        let row = format!("`tidelog {path}");
+        let of_row = line.split_once(&row).is_some_and(|(_, rest)| rest.starts_with([' ', '`']));
+        if of_section || of_row {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn leaves(command: &clap::Command, path: &str, into: &mut Vec<(String, clap::Command)>) {
+    for sub in command.get_subcommands() {
+        let path = format!("{path} {}", sub.get_name()).trim().to_owned();
+        match sub.has_subcommands() {
+            true => leaves(sub, &path, into),
+            false => into.push((path, sub.clone())),
+        }
+    }
+}
+
+/// Said once for all commands.
+const COMMON: &[&str] = &["bootstrap-server", "timeout", "output", "yes", "help"];
+
+#[test]
+fn every_command_and_option_is_documented() {
+    let mut commands = Vec::new();
+    leaves(&Cli::command(), "", &mut commands);
+    assert!(commands.len() > 15, "{}", commands.len());
+    let mut missing = Vec::new();
+    for (path, command) in &commands {
+        let text = documented(path);
+        if text.is_empty() {
+            missing.push(path.clone());
+        }
+        for argument in command.get_arguments() {
+            let Some(long) = argument.get_long().filter(|long| !COMMON.contains(long)) else {
+                continue;
+            };
+            let short = argument.get_short().map(|short| format!("`-{short}"));
+            let named = |option: &str| {
+                text.split(option)
+                    .skip(1)
+                    .any(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-'))
+            };
+            if !named(&format!("--{long}")) {
+                missing.push(format!("{path} --{long}"));
+            }
+            if short.is_some_and(|short| !text.contains(&short[1..])) {
+                missing.push(format!("{path} -{:?}", argument.get_short()));
+            }
+        }
+    }
+    let all = include_str!("../../docs/command-line.md");
+    missing.extend(
+        COMMON
+            .iter()
+            .filter(|long| !all.contains(&format!("--{long}")))
+            .map(|long| (*long).to_owned()),
+    );
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn every_documented_option_is_there() {
+    let mut commands = Vec::new();
+    leaves(&Cli::command(), "", &mut commands);
+    let known: std::collections::BTreeSet<String> = commands
+        .iter()
+        .flat_map(|(_, command)| command.get_arguments())
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .chain(["help".to_owned()])
+        .collect();
+    for part in include_str!("../../docs/command-line.md").split("--").skip(1) {
+        let name: String =
+            part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+        // The lines of tables are no options.
+        let option = !name.is_empty() && !name.starts_with('-');
+        assert!(!option || known.contains(&name), "there is no --{name}");
+    }
 }

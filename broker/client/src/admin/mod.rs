@@ -2,6 +2,7 @@
 
 mod configs;
 mod groups;
+mod records;
 mod topics;
 
 use tokio::time::Instant;

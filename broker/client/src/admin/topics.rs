@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use wire::ErrorCode;
+use wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use wire::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -75,6 +76,18 @@ impl Client {
     /// # Errors
     /// The cluster refuses, or does not answer in time.
     pub async fn create_topic(&self, topic: &NewTopic) -> Result<CreatedTopic, Error> {
+        self.create(topic, false).await
+    }
+
+    /// Asks whether a topic could be made, and with how many partitions and replicas.
+    ///
+    /// # Errors
+    /// The cluster would refuse, or does not answer in time.
+    pub async fn validate_topic(&self, topic: &NewTopic) -> Result<CreatedTopic, Error> {
+        self.create(topic, true).await
+    }
+
+    async fn create(&self, topic: &NewTopic, validate_only: bool) -> Result<CreatedTopic, Error> {
         let deadline = self.deadline();
         let config = |(name, value): (&String, &String)| CreatableTopicConfig {
             name: name.clone(),
@@ -89,7 +102,7 @@ impl Client {
                 ..CreatableTopic::default()
             }],
             timeout_ms: milliseconds_left(deadline),
-            ..CreateTopicsRequest::default()
+            validate_only,
         };
         let about = format!("topic {}", topic.name);
         let response = self.call_controller(&request, deadline).await?;
@@ -102,6 +115,34 @@ impl Client {
             replication_factor: (created.replication_factor > 0)
                 .then_some(created.replication_factor),
         })
+    }
+
+    /// Gives a topic more partitions: so many in all. With `validate_only` it is only judged.
+    ///
+    /// # Errors
+    /// There is no such topic, it has as many already, or the cluster does not answer in time.
+    pub async fn grow_topic(
+        &self,
+        name: &str,
+        count: i32,
+        validate_only: bool,
+    ) -> Result<(), Error> {
+        let deadline = self.deadline();
+        let about = format!("topic {name}");
+        let request = CreatePartitionsRequest {
+            topics: vec![CreatePartitionsTopic { name: name.to_owned(), count, assignments: None }],
+            timeout_ms: milliseconds_left(deadline),
+            validate_only,
+        };
+        let response = self.call_controller(&request, deadline).await?;
+        let grown = response.results.into_iter().next();
+        let grown = grown.ok_or_else(|| Error::Missing { about: about.clone() })?;
+        if grown.error_code == ErrorCode::UnknownTopicOrPartition.code() {
+            return Err(Error::NoTopic { topic: name.to_owned() });
+        }
+        Error::check(grown.error_code, grown.error_message.as_deref(), about)?;
+        self.forget(name);
+        Ok(())
     }
 
     /// Deletes a topic.

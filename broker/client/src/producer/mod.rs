@@ -60,6 +60,8 @@ pub struct ProducerConfig {
     pub acks: Acks,
     /// The compression of batches.
     pub codec: Codec,
+    /// How hard it compresses; the codec's default when not said.
+    pub level: Option<i32>,
     /// Whether batches carry sequence numbers; needs [`Acks::All`].
     pub idempotent: bool,
     /// How long a batch waits for more records.
@@ -83,6 +85,7 @@ impl Default for ProducerConfig {
         Self {
             acks: Acks::All,
             codec: Codec::None,
+            level: None,
             idempotent: true,
             linger: Duration::from_millis(5),
             batch_bytes: 256 * 1024,
@@ -206,6 +209,7 @@ impl Producer {
         };
         let rules = Rules {
             codec: config.codec,
+            level: config.level,
             batch_bytes: config.batch_bytes,
             linger: config.linger,
             delivery_timeout: config.delivery_timeout,

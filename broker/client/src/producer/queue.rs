@@ -35,6 +35,7 @@ pub(crate) struct Identity {
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) codec: Codec,
+    pub(crate) level: Option<i32>,
     pub(crate) batch_bytes: usize,
     pub(crate) linger: Duration,
     pub(crate) delivery_timeout: Duration,
@@ -324,6 +325,7 @@ impl Queue {
         let open = self.open.get_or_insert_with(|| Open {
             builder: BatchBuilder::new(BatchOptions {
                 codec: rules.codec,
+                level: rules.level,
                 producer_id: identity.map_or(-1, |identity| identity.id),
                 producer_epoch: identity.map_or(-1, |identity| identity.epoch),
                 base_sequence: identity.map_or(NO_SEQUENCE, |_| sequence),

@@ -15,6 +15,7 @@ struct Bench {
 fn rules() -> Rules {
     Rules {
         codec: Codec::None,
+        level: None,
         batch_bytes: 1,
         linger: Duration::from_millis(5),
         delivery_timeout: Duration::from_secs(10),

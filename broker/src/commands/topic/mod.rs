@@ -1,4 +1,6 @@
-//! `tidelog topic create|list|describe|delete`.
+//! `tidelog topic create|list|describe|add-partitions|offsets|delete-records|delete`.
+
+mod records;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,7 +26,13 @@ enum Action {
     List(List),
     /// Show a topic's partitions and settings.
     Describe(Named),
-    /// Delete a topic with all of its records.
+    /// Give a topic more partitions.
+    AddPartitions(AddPartitions),
+    /// Show first and next offsets, or those at a time.
+    Offsets(records::Offsets),
+    /// Delete the oldest records of partitions.
+    DeleteRecords(records::DeleteRecords),
+    /// Delete topics with all of their records.
     Delete(Delete),
 }
 
@@ -44,6 +52,9 @@ struct Create {
     /// Succeed when there is a topic of this name already.
     #[arg(long)]
     if_not_exists: bool,
+    /// Only ask whether the cluster would do it.
+    #[arg(long)]
+    validate_only: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
@@ -72,9 +83,26 @@ struct Named {
 }
 
 #[derive(Debug, clap::Args)]
-struct Delete {
+struct AddPartitions {
     /// The topic's name.
     name: String,
+    /// How many partitions it is to have in all.
+    #[arg(long, short = 'p', value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: i32,
+    /// Only ask whether the cluster would do it.
+    #[arg(long)]
+    validate_only: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Delete {
+    /// The topics' names.
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
     #[command(flatten)]
     yes: YesArgs,
     #[command(flatten)]
@@ -89,6 +117,9 @@ impl Topic {
             Action::Create(create) => create.run()?,
             Action::List(list) => list.run()?,
             Action::Describe(named) => named.describe()?,
+            Action::AddPartitions(add) => add.run()?,
+            Action::Offsets(offsets) => offsets.run()?,
+            Action::DeleteRecords(delete) => delete.run()?,
             Action::Delete(delete) => delete.run()?,
         };
         print(&text)
@@ -108,6 +139,9 @@ impl Create {
             replication_factor: self.replication_factor,
             configs,
         };
+        if self.validate_only {
+            return self.validate(&topic);
+        }
         let created = self.cluster.run(async |client| {
             let made = match client.create_topic(&topic).await {
                 Ok(_) => true,
@@ -127,6 +161,24 @@ impl Create {
             }
             Output::Table => format!("{} is there already\n", description.name),
         })
+    }
+}
+
+impl Create {
+    fn validate(&self, topic: &NewTopic) -> Result<String, Failure> {
+        let would = self.cluster.run(async |client| Ok(client.validate_topic(topic).await?))?;
+        if self.output.output == Output::Json {
+            return Ok(line(&json!({
+                "created": false,
+                "name": would.name,
+                "partitions": would.partitions,
+                "replicas": would.replication_factor,
+            })));
+        }
+        let number = |number: Option<i32>| number.map_or("?".to_owned(), |one| one.to_string());
+        let (partitions, replicas) =
+            (number(would.partitions), number(would.replication_factor.map(i32::from)));
+        Ok(format!("would create {}: partitions {partitions}, replicas {replicas}\n", would.name))
     }
 }
 
@@ -183,13 +235,40 @@ impl Named {
     }
 }
 
+impl AddPartitions {
+    fn run(self) -> Result<String, Failure> {
+        self.cluster.run(async |client| {
+            client.grow_topic(&self.name, self.partitions, self.validate_only).await?;
+            if !self.validate_only {
+                client.await_topic(&self.name).await?;
+            }
+            Ok(())
+        })?;
+        let done = if self.validate_only { "would have" } else { "has" };
+        Ok(match self.output.output {
+            Output::Json => line(&json!({
+                "name": self.name,
+                "partitions": self.partitions,
+                "changed": !self.validate_only,
+            })),
+            Output::Table => format!("{} {done} {} partitions\n", self.name, self.partitions),
+        })
+    }
+}
+
 impl Delete {
     fn run(self) -> Result<String, Failure> {
-        self.yes.ask(&format!("delete topic {} with all of its records", self.name))?;
-        self.cluster.run(async |client| Ok(client.delete_topic(&self.name).await?))?;
+        let names = self.names.join(", ");
+        self.yes.ask(&format!("delete {names} with all records"))?;
+        self.cluster.run(async |client| {
+            for name in &self.names {
+                client.delete_topic(name).await?;
+            }
+            Ok(())
+        })?;
         Ok(match self.output.output {
-            Output::Json => line(&json!({"deleted": self.name})),
-            Output::Table => format!("deleted {}\n", self.name),
+            Output::Json => line(&json!({"deleted": self.names})),
+            Output::Table => self.names.iter().map(|name| format!("deleted {name}\n")).collect(),
         })
     }
 }

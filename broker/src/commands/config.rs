@@ -201,7 +201,10 @@ impl Describe {
 }
 
 fn shown(entry: &ConfigEntry) -> Value {
-    let synonym = |one: &ConfigSynonym| json!({"name": one.name, "value": one.value, "source": source(one.source)});
+    let synonym = |one: &ConfigSynonym| {
+        let (name, value) = (&one.name, &one.value);
+        json!({"name": name, "value": value, "source": source(one.source)})
+    };
     json!({
         "name": entry.name,
         "value": entry.value,

@@ -39,7 +39,8 @@ pub(super) struct Reset {
     #[arg(long, group = "target")]
     to_current: bool,
     /// To this offset.
-    #[arg(long, group = "target", value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, group = "target", value_name = "N",
+          value_parser = clap::value_parser!(i64).range(0..))]
     to_offset: Option<i64>,
     /// So many records on, or back when negative.
     #[arg(long, group = "target", value_name = "N", allow_hyphen_values = true)]
@@ -53,7 +54,8 @@ pub(super) struct Reset {
     by_duration: Option<i64>,
     /// To the offsets in a file of lines topic,partition,offset (group,topic,partition,offset for
     /// several groups), as --export prints them.
-    #[arg(long, group = "target", value_name = "FILE", conflicts_with_all = ["topic", "all_topics"])]
+    #[arg(long, group = "target", value_name = "FILE",
+          conflicts_with_all = ["topic", "all_topics"])]
     from_file: Option<PathBuf>,
     /// Change the offsets; without it they are only shown.
     #[arg(long)]

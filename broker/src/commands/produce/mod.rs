@@ -189,12 +189,12 @@ impl Produce {
             CodecArg::Zstd => Codec::Zstd,
         };
         let bytes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let levels = match codec {
-            Codec::Gzip => 1..=9,
-            Codec::Zstd => -131_072..=22,
-            _ => 1..=0,
+        let good = |level: i32| match codec {
+            Codec::Gzip => (1..=9).contains(&level),
+            Codec::Zstd => (-131_072..=22).contains(&level),
+            _ => false,
         };
-        if self.compression_level.is_some_and(|level| !levels.contains(&level)) {
+        if self.compression_level.is_some_and(|level| !good(level)) {
             return Err(Failure::Usage(
                 "--compression-level: 1 to 9 with --codec gzip, -131072 to 22 with zstd".into(),
             ));

@@ -88,7 +88,9 @@ impl Offsets {
                     }
                 }
                 if self.output.output == Output::Json {
-                    let one = |(topic, partition, offset): &(&String, &i32, &Option<i64>)| json!({"topic": topic, "partition": partition, "offset": offset});
+                    let one = |(topic, partition, offset): &(&String, &i32, &Option<i64>)| {
+                        placed(topic, **partition, "offset", **offset)
+                    };
                     return Ok(line(&Value::Array(all.iter().map(one).collect())));
                 }
                 let row = |(topic, partition, offset): &(&String, &i32, &Option<i64>)| {
@@ -142,6 +144,11 @@ impl Offsets {
     }
 }
 
+/// One offset of a partition, by name.
+fn placed(topic: &str, partition: i32, name: &str, offset: Option<i64>) -> Value {
+    json!({"topic": topic, "partition": partition, name: offset})
+}
+
 fn shown(offset: Option<i64>) -> String {
     offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string())
 }
@@ -161,7 +168,9 @@ impl DeleteRecords {
             Ok(left)
         })?;
         if self.output.output == Output::Json {
-            let one = |(topic, partition, first): &(String, i32, i64)| json!({"topic": topic, "partition": partition, "earliest": first});
+            let one = |(topic, partition, first): &(String, i32, i64)| {
+                placed(topic, *partition, "earliest", Some(*first))
+            };
             return Ok(line(&Value::Array(left.iter().map(one).collect())));
         }
         let row = |(topic, partition, first): (String, i32, i64)| {

@@ -94,7 +94,7 @@ pub(crate) fn validate(
     layers: &Layers<'_>,
     configs: &BTreeMap<String, String>,
 ) -> Result<(), String> {
-    check_each(GROUP, "group", configs)?;
+    check_each(GROUP, "group config name", configs)?;
     let number = |name: &str| -> Option<i64> {
         let own = configs.get(name).cloned();
         let text = own.or_else(|| layers.value(&broker_key(name)).map(|setting| setting.text));
@@ -136,7 +136,7 @@ pub(crate) fn validate_client_metrics(
     configs: &BTreeMap<String, String>,
 ) -> Result<(), (ErrorCode, String)> {
     let request = |why: String| (ErrorCode::InvalidRequest, why);
-    check_each(CLIENT_METRICS, "client metrics", configs).map_err(request)?;
+    check_each(CLIENT_METRICS, "client metrics configuration", configs).map_err(request)?;
     if let Some(interval) = configs.get("interval.ms") {
         let number: i64 = interval.trim().parse().unwrap_or_default();
         if !(100..=3_600_000).contains(&number) {
@@ -163,7 +163,7 @@ pub(crate) fn validate_client_metrics(
 fn check_each(table: Table, what: &str, configs: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in configs {
         let Some(def) = table.iter().find(|def| def.name == name) else {
-            return Err(format!("Unknown {what} config name: {name}"));
+            return Err(format!("Unknown {what}: {name}"));
         };
         let _: Value = def.parse(value).map_err(|expected| {
             format!("Invalid value {value} for configuration {name}: expected {expected}")

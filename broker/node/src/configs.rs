@@ -12,6 +12,14 @@ use wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsR
 use crate::node::Node;
 
 impl Node {
+    /// The value that holds for one of the broker's own keys, as it was written.
+    #[must_use]
+    pub fn broker_config(&self, name: &str) -> Option<String> {
+        let settings = &self.config.settings;
+        let image = self.image();
+        settings.broker.layers(&image, settings.node_id).value(name).map(|setting| setting.text)
+    }
+
     /// Serves IncrementalAlterConfigs; when it returns the changes are durable and in force. Blocks
     /// on the disk.
     pub fn incremental_alter_configs(

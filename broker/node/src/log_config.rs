@@ -1,5 +1,6 @@
 //! From a topic's configuration, as the metadata has it, to what its logs need.
 
+use metadata::broker_config::Layers;
 use metadata::topic_config::Resolved;
 use storage::LogConfig;
 use storage::config::{CleanupPolicy, Compression, TimestampType};
@@ -37,6 +38,18 @@ fn level(topic: &Resolved, codec: Codec) -> Option<i32> {
         Codec::Gzip => Some(topic.int("compression.gzip.level", -1)).filter(|level| *level >= 0),
         Codec::Zstd => Some(topic.int("compression.zstd.level", 3)),
         _ => None,
+    }
+}
+
+impl LogLimits {
+    /// The same, with what is set on brokers while they run.
+    pub(crate) fn under(&self, layers: &Layers<'_>) -> Self {
+        let expiration = layers.value("producer.id.expiration.ms");
+        let expiration = expiration.and_then(|setting| setting.text.trim().parse().ok());
+        Self {
+            producer_expiration_ms: expiration.unwrap_or(self.producer_expiration_ms),
+            ..self.clone()
+        }
     }
 }
 

@@ -301,7 +301,9 @@ fn load_logs(
     controller: &mut Controller,
     now_ms: i64,
 ) -> Result<Loaded, Error> {
-    let defaults = config.settings.topic_defaults_in(image);
+    let layers = config.settings.broker.layers(image, config.node_id);
+    let (defaults, limits) =
+        (config.settings.topic_defaults.under(&layers), config.log_limits.under(&layers));
     let place = |name: &TopicPartition, id: Option<TopicId>| {
         let topic = image.topics.by_name(&name.topic);
         let topic = topic.filter(|topic| id.is_none_or(|id| id == topic.id));
@@ -310,7 +312,7 @@ fn load_logs(
             Some(assigned) if assigned.replicas.contains(&config.node_id) => {
                 let overrides = image.configs.of_topic(&name.topic);
                 let resolved = defaults.resolve(overrides);
-                let log = Arc::new(log_config(&resolved, &config.log_limits));
+                let log = Arc::new(log_config(&resolved, &limits));
                 match (id, topic) {
                     (None, Some(topic)) => Placement::Adopt(log, topic.id),
                     _ => Placement::Keep(log),

@@ -17,7 +17,7 @@ use storage::directory::{DirectoryError, NewPartition, TopicPartition};
 use storage::log::Log;
 use wire::ids::{PartitionIndex, TopicId, Uuid};
 
-use crate::log_config::log_config;
+use crate::log_config::{LogLimits, log_config};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::partitions::TopicReplicas;
@@ -28,20 +28,36 @@ pub(crate) struct TopicSettings {
     pub(crate) min_insync_replicas: usize,
 }
 
+/// What the broker's own keys mean to its logs.
+#[derive(PartialEq)]
+struct Standards {
+    defaults: Defaults,
+    limits: LogLimits,
+}
+
+impl Standards {
+    fn of_topic(&self, image: &Image, name: &str) -> TopicSettings {
+        let resolved = self.defaults.resolve(image.configs.of_topic(name));
+        let min_insync = resolved.int("min.insync.replicas", 1);
+        TopicSettings {
+            log: Arc::new(log_config(&resolved, &self.limits)),
+            min_insync_replicas: usize::try_from(min_insync).unwrap_or(1),
+        }
+    }
+}
+
 impl Node {
     /// What holds for a topic under this image.
     pub(crate) fn topic_settings(&self, image: &Image, name: &str) -> TopicSettings {
-        let defaults = self.config.settings.topic_defaults_in(image);
-        self.settings_over(&defaults, image, name)
+        self.standards(image).of_topic(image, name)
     }
 
-    fn settings_over(&self, defaults: &Defaults, image: &Image, name: &str) -> TopicSettings {
-        let resolved = defaults.resolve(image.configs.of_topic(name));
-        let min_insync = resolved.int("min.insync.replicas", 1);
-        TopicSettings {
-            log: Arc::new(log_config(&resolved, &self.config.log_limits)),
-            min_insync_replicas: usize::try_from(min_insync).unwrap_or(1),
-        }
+    /// What holds for every topic that does not say otherwise.
+    fn standards(&self, image: &Image) -> Standards {
+        let settings = &self.config.settings;
+        let layers = settings.broker.layers(image, settings.node_id);
+        let limits = self.config.log_limits.under(&layers);
+        Standards { defaults: settings.topic_defaults.under(&layers), limits }
     }
 
     /// Starts and changes what `next` has and the image before it had not, or had otherwise.
@@ -235,21 +251,20 @@ impl Node {
         if resources.is_empty() {
             return;
         }
-        let defaults = self.config.settings.topic_defaults_in(next);
-        let before = self.config.settings.topic_defaults_in(&self.image());
-        if defaults != before {
-            next.topics.iter().for_each(|topic| self.reconfigure_topic(next, topic, &defaults));
+        let standards = self.standards(next);
+        if standards != self.standards(&self.image()) {
+            next.topics.iter().for_each(|topic| self.reconfigure_topic(next, topic, &standards));
             return;
         }
         for resource in resources.iter().filter(|one| one.kind == ResourceKind::Topic) {
             let Some(topic) = next.topics.by_name(&resource.name) else { continue };
-            self.reconfigure_topic(next, topic, &defaults);
+            self.reconfigure_topic(next, topic, &standards);
         }
     }
 
-    fn reconfigure_topic(&self, next: &Image, topic: &Topic, defaults: &Defaults) {
+    fn reconfigure_topic(&self, next: &Image, topic: &Topic, standards: &Standards) {
         let Some(replicas) = self.partitions.by_id(topic.id) else { return };
-        let settings = self.settings_over(defaults, next, &topic.name);
+        let settings = standards.of_topic(next, &topic.name);
         for partition in replicas.iter() {
             // An offline partition takes the configuration over when it is opened again.
             let _ = partition.update_config(Arc::clone(&settings.log));

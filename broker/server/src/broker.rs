@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use metadata::broker_config::address_counts;
 use metadata::image;
 use node::Node;
 use replication::Partition;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::listener::limits::{ConnectionLimits, ConnectionsMax};
 use crate::metrics::Metrics;
 
 /// One broker process, as its handlers see it.
@@ -20,6 +22,8 @@ pub(crate) struct Broker {
     /// Turns true when the broker drains: long polls answer with what they have.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) limits: RequestLimits,
+    /// Limits of connections.
+    pub(crate) places: Arc<ConnectionLimits>,
 }
 
 /// Limits of single requests.
@@ -49,6 +53,22 @@ impl Broker {
         listener: usize,
     ) -> Option<&'a image::Endpoint> {
         broker.endpoint(self.listeners.get(listener)?)
+    }
+
+    /// Takes over what is set on the broker while it runs and concerns its sockets. The rest is in
+    /// force in the node by itself.
+    pub(crate) fn reconfigure(&self) {
+        let text = |name| self.node.broker_config(name).unwrap_or_default();
+        let number = |name| text(name).trim().parse::<usize>();
+        let (Ok(total), Ok(per_address), Some(overrides)) = (
+            number("max.connections"),
+            number("max.connections.per.ip"),
+            address_counts(&text("max.connections.per.ip.overrides")),
+        ) else {
+            // A test without a table of keys.
+            return;
+        };
+        self.places.change(&ConnectionsMax { total, per_address, overrides });
     }
 
     /// A call on a partition failed; the node decides what that means for its directory.

@@ -55,19 +55,19 @@ impl BoundSockets {
     }
 
     /// Accepts and serves connections. `handler` is made with the word that tells when the sockets
-    /// begin to drain: parked requests should answer then.
+    /// begin to drain (parked requests should answer then) and with the limits of connections.
     pub(crate) fn serve(
         self,
         data: &Runtime,
         sockets: &SocketConfig,
         drain_timeout: Duration,
         metrics: Arc<Metrics>,
-        handler: impl FnOnce(watch::Receiver<bool>) -> Arc<dyn FrameHandler>,
+        handler: impl FnOnce(watch::Receiver<bool>, Arc<ConnectionLimits>) -> Arc<dyn FrameHandler>,
     ) -> ServingSockets {
         let (stop, stopped) = watch::channel(false);
         let descriptors = limits::raise_descriptor_limit();
-        let total = limits::connections_max(sockets.connections_max, descriptors);
-        let places = Arc::new(ConnectionLimits::new(total, sockets));
+        let room = limits::connections_max(usize::MAX, descriptors);
+        let places = Arc::new(ConnectionLimits::new(room, sockets));
         let memory = sockets.request_memory_bytes.unwrap_or_else(limits::request_memory_bytes);
         let budget = RequestBudget::new(memory);
         metrics.watch_request_memory(&budget);
@@ -75,7 +75,7 @@ impl BoundSockets {
             config: sockets.clone(),
             budget,
             metrics,
-            handler: handler(stopped.clone()),
+            handler: handler(stopped.clone(), Arc::clone(&places)),
         });
         let acceptors = self
             .listeners

@@ -100,17 +100,21 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     load_groups(&data, &node, &clock);
     let mut stopping = None;
     let drain = config.drain_timeout;
-    let sockets = bound.serve(&data, &config.sockets, drain, Arc::clone(&metrics), |stop| {
-        stopping = Some(stop.clone());
-        Arc::new(Dispatch::new(Arc::new(Broker {
-            node: Arc::clone(&node),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            listeners: names.clone(),
-            stopping: stop,
-            limits: config.requests,
-        })))
-    });
+    let sockets =
+        bound.serve(&data, &config.sockets, drain, Arc::clone(&metrics), |stop, places| {
+            stopping = Some(stop.clone());
+            let broker = Arc::new(Broker {
+                places,
+                node: Arc::clone(&node),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                listeners: names.clone(),
+                stopping: stop,
+                limits: config.requests,
+            });
+            broker.reconfigure();
+            Arc::new(Dispatch::new(broker))
+        });
     let (stop_control, stop) = watch::channel(false);
     let (failing, failed) = watch::channel(None);
     let (at, when) = (Arc::clone(&node), Arc::clone(&clock));

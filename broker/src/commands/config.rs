@@ -4,6 +4,7 @@ use client::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSyno
 use serde_json::{Value, json};
 
 use super::common::{ClusterArgs, Output, OutputArgs, line, pair, print, table};
+use super::config_docs;
 use super::failure::Failure;
 
 /// Arguments of `tidelog config`.
@@ -21,6 +22,8 @@ enum Action {
     Set(Set),
     /// Take back what was set, so that the default holds again.
     Unset(Unset),
+    /// Print every key that there is, as Markdown.
+    Docs(config_docs::Docs),
 }
 
 /// What is configured.
@@ -109,6 +112,7 @@ impl Config {
                 let changes: Vec<_> = unset.keys.into_iter().map(ConfigChange::Unset).collect();
                 unset.change.run(&unset.entity, &changes)?
             }
+            Action::Docs(docs) => return docs.run(),
         };
         print(&text)
     }

@@ -3,6 +3,7 @@
 mod broker;
 mod common;
 mod config;
+mod config_docs;
 mod consume;
 mod dump;
 mod failure;

@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod listeners;
 mod properties;
+pub mod reference;
 pub mod registry;
 mod resolved;
 mod settings;

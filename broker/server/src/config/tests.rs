@@ -1,6 +1,7 @@
 //! Tests of the configuration as a whole: layers, messages, typed values, the tables themselves.
 
 mod files;
+mod kafka;
 mod messages;
 mod properties;
 mod tables;

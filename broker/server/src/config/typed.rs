@@ -1,5 +1,6 @@
 //! From resolved keys to typed settings: each key is read here, once.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ impl Settings {
             metadata_log_dir: metadata_log_dir(resolved, &log_dirs)?,
             log_dirs,
             recovery_threads_per_dir: resolved.get("num.recovery.threads.per.data.dir")?,
-            broker_keys: BrokerKeys::new(super::registry::all(), resolved.all_set()),
+            broker_keys: BrokerKeys::new(super::registry::all(), all_set(resolved)),
             topic_defaults: topic_defaults(resolved)?,
             relaxed_validation: resolved.text("tidelog.produce.validation")?.as_deref()
                 == Some("relaxed"),
@@ -105,6 +106,17 @@ fn node(resolved: &Resolved) -> Result<NodeSettings, ConfigError> {
         cluster_id: resolved.text("tidelog.cluster.id")?,
         rack: resolved.text("broker.rack")?,
     })
+}
+
+/// Everything that is set, with both names of the node's id, as Kafka tells it.
+fn all_set(resolved: &Resolved) -> BTreeMap<String, String> {
+    let mut set = resolved.all_set();
+    for (one, other) in [("node.id", "broker.id"), ("broker.id", "node.id")] {
+        if let Some(id) = set.get(one).filter(|_| !set.contains_key(other)).cloned() {
+            set.insert(other.to_owned(), id);
+        }
+    }
+    set
 }
 
 fn check_roles(resolved: &Resolved) -> Result<(), ConfigError> {

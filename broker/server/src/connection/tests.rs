@@ -98,7 +98,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::new(&["PLAINTEXT".to_owned()]).unwrap());
         let handler = Arc::clone(&script) as Arc<dyn FrameHandler>;
         let drain = Duration::from_secs(5);
-        let sockets = bound.serve(&data, &config, drain, Arc::clone(&metrics), |_| handler);
+        let sockets = bound.serve(&data, &config, drain, Arc::clone(&metrics), |_, _| handler);
         Self { data, sockets: Some(sockets), address, script, metrics }
     }
 

@@ -6,5 +6,9 @@ use wire::messages::alter_configs_response::AlterConfigsResponse;
 use crate::dispatch::{Answer, Call};
 
 pub(crate) fn handle(call: &Call, request: AlterConfigsRequest) -> Answer<AlterConfigsResponse> {
-    Answer::blocking(call, move |broker| broker.node.alter_configs(broker.now_ms(), &request))
+    Answer::blocking(call, move |broker| {
+        let answer = broker.node.alter_configs(broker.now_ms(), &request);
+        broker.reconfigure();
+        answer
+    })
 }

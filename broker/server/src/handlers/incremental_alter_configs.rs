@@ -22,6 +22,7 @@ pub(crate) fn handle(
     Answer::blocking(call, move |broker| {
         // The control plane has looked at the form of what is asked of loggers, no further.
         let mut answer = broker.node.incremental_alter_configs(broker.now_ms(), &request);
+        broker.reconfigure();
         for (resource, response) in request.resources.iter().zip(&mut answer.responses) {
             if resource.resource_type != BROKER_LOGGER || response.error_code != 0 {
                 continue;

@@ -117,6 +117,31 @@ fn new_partitions_are_served_at_once_and_after_a_restart() {
 }
 
 #[test]
+fn limits_of_connections_hold_at_once_and_after_a_restart() {
+    let mut broker = TestBroker::start(&[]);
+    let mut client = broker.connect();
+    let (good, id) = (ErrorCode::None, "0");
+    let per_ip = "max.connections.per.ip";
+    assert_eq!(alter(&mut client, BROKER, id, per_ip, Some("1")), good);
+    assert!(broker.connect().frame().is_none(), "a second connection");
+    let overrides = "max.connections.per.ip.overrides";
+    let bad = alter(&mut client, BROKER, "", overrides, Some("127.0.0.1"));
+    assert_eq!(bad, ErrorCode::InvalidRequest);
+    assert_eq!(alter(&mut client, BROKER, "", overrides, Some("127.0.0.1:2")), good);
+    let mut second = broker.connect();
+    assert_eq!(second.call(9, &metadata_request("t")).brokers.len(), 1);
+    drop(second);
+    assert_eq!(alter(&mut client, BROKER, "", overrides, None), good);
+    drop(client);
+    broker.restart();
+    let mut client = broker.connect();
+    assert_eq!(describe(&mut client, BROKER, id, per_ip).value.as_deref(), Some("1"));
+    assert!(broker.connect().frame().is_none(), "a second connection");
+    assert_eq!(alter(&mut client, BROKER, id, per_ip, None), good);
+    assert_eq!(broker.connect().call(9, &metadata_request("t")).brokers.len(), 1);
+}
+
+#[test]
 fn loggers_change_while_the_broker_runs() {
     let broker = TestBroker::start(&[]);
     let mut client = broker.connect();

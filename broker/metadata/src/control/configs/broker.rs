@@ -78,13 +78,14 @@ fn validate(ctx: &Context<'_>, for_all: bool, altered: &Altered) -> Result<(), R
     let update = |name: &str| keys.find(name).map(|def| def.update);
     let fixed = |name: &str| update(name) == Some(Update::ReadOnly) || keys.is_private(name);
     if let Some(names) = named(&fixed) {
-        return invalid(format!("Cannot update these configs dynamically: Set({names})"));
+        return invalid(format!("Cannot update these configs dynamically: [{names}]"));
     }
-    let security = |name: &str| name.starts_with("ssl.") && update(name) == Some(Update::PerBroker);
+    let stores = ["ssl.keystore.", "ssl.truststore.", "ssl.key.password"];
+    let security = |name: &str| stores.iter().any(|store| name.starts_with(store));
     if let Some(names) = named(&security) {
         return invalid(format!(
             "These security configs can be dynamically updated only per-listener using the \
-             listener prefix: Set({names})"
+             listener prefix: [{names}]"
         ));
     }
     check_types(keys, after)?;
@@ -95,7 +96,7 @@ fn validate(ctx: &Context<'_>, for_all: bool, altered: &Altered) -> Result<(), R
     if for_all && let Some(names) = named(&one_broker) {
         return invalid(format!(
             "Cannot update these configs at default cluster level, broker id must be specified: \
-             Set({names})"
+             [{names}]"
         ));
     }
     let now = keys.layers(ctx.image, ctx.settings.node_id);

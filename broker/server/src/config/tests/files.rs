@@ -15,7 +15,7 @@ fn refused(name: &str, text: impl AsRef<[u8]>) -> String {
     message[start..].to_owned()
 }
 
-/// What the first configuration of a KRaft node usually holds.
+/// The keys and values of Kafka 4.3's own sample for one node.
 const USUAL: &str = "\
 process.roles=broker,controller
 node.id=1
@@ -24,14 +24,19 @@ listeners=PLAINTEXT://:9092,CONTROLLER://:9093
 inter.broker.listener.name=PLAINTEXT
 advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,\
+SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
 num.network.threads=3
 num.io.threads=8
 socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
 log.dirs=/tmp/some-logs
 num.partitions=1
+num.recovery.threads.per.data.dir=2
 offsets.topic.replication.factor=1
 share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 log.retention.hours=168
@@ -49,6 +54,7 @@ fn a_usual_file_of_kafka_starts_the_broker() {
         "inter.broker.listener.name",
         "num.io.threads",
         "num.network.threads",
+        "share.coordinator.state.topic.min.isr",
         "share.coordinator.state.topic.replication.factor",
         "transaction.state.log.min.isr",
         "transaction.state.log.replication.factor",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Role, load, registry};
+use crate::config::{Role, load, reference, registry};
 
 #[test]
 fn names_are_unique_and_every_default_is_allowed() {
@@ -63,25 +63,22 @@ fn the_topic_keys_of_the_table_are_those_of_metadata() {
     }
 }
 
-/// The table of keys in broker/docs/configuration.md.
-fn documented() -> String {
-    let mut text = String::from("\n| key | type | default | topic key | what it does |\n");
-    text.push_str("|---|---|---|---|---|\n");
-    let mut applied: Vec<_> = registry::all().filter(|def| def.role == Role::Applied).collect();
-    applied.sort_by_key(|def| (def.name.starts_with("tidelog."), def.name));
-    for def in applied {
-        let shown = |text: Option<&str>| {
-            text.filter(|text| !text.is_empty()).map(|text| format!("`{text}`")).unwrap_or_default()
-        };
-        let kind = format!("{:?}", def.kind).to_lowercase();
-        let (default, topic) = (shown(def.default), shown(def.topic));
-        text.push_str(&format!(
-            "| `{}` | {kind} | {default} | {topic} | {} |\n",
-            def.name,
-            def.doc.replace('|', "\\|")
-        ));
+#[test]
+fn the_reference_tells_every_key_once() {
+    let text = reference::markdown();
+    let told = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+    for def in registry::all() {
+        // Topics share a few names with the broker.
+        let topics = usize::from(metadata::topic_config::find(def.name).is_some());
+        assert_eq!(told(&format!("| `{}` |", def.name)), 1 + topics, "{}", def.name);
     }
-    text
+    for def in metadata::topic_config::TABLE {
+        assert!(told(&format!("| `{}` |", def.name)) > 0, "{}", def.name);
+    }
+    for def in metadata::group_config::GROUP {
+        assert_eq!(told(&format!("| `{}` |", def.name)), 1, "{}", def.name);
+    }
+    assert!(text.contains("| `zookeeper.*` |"));
 }
 
 #[test]
@@ -91,7 +88,7 @@ fn the_documentation_holds_the_same_table() {
     let text = std::fs::read_to_string(path).unwrap();
     let (head, rest) = text.split_once(MARKS.0).unwrap();
     let (table, tail) = rest.split_once(MARKS.1).unwrap();
-    let expected = documented() + "\n";
+    let expected = reference::applied() + "\n";
     // To renew it: TIDELOG_RENEW_DOCS=1 cargo test -p tidelog-server documentation
     if std::env::var_os("TIDELOG_RENEW_DOCS").is_some() {
         let renewed = [head, MARKS.0, &expected, MARKS.1, tail].concat();

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from ...harness import procs
@@ -63,11 +63,14 @@ class Shared:
         self.lock = threading.Lock()
 
     def _coordinates(self):
-        wanted = ConsumerGroupTopicPartitions("none", [TopicPartition("none", 0)])
+        consumer = Consumer({"bootstrap.servers": self.broker.address, "log_level": 0,
+                             "group.id": "none"})
         try:
-            return self.admin.list_consumer_group_offsets([wanted])["none"].result(20)
+            return consumer.committed([TopicPartition("none", 0)], timeout=20)
         except KafkaException:
             return None
+        finally:
+            consumer.close()
 
     def driver(self, family):
         """A new driver of a family."""
@@ -88,7 +91,7 @@ class Shared:
             found = self.admin.list_topics(name, timeout=20).topics[name]
             return found.error is None and len(found.partitions) == partitions and all(
                 part.leader == 1 for part in found.partitions.values())
-        procs.wait_until(known, f"{name} has leaders", 30)
+        procs.wait_until(known, f"{name} has leaders", 90)
         return name
 
     def close(self):

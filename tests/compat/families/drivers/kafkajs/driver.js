@@ -4,6 +4,7 @@
 const readline = require('readline')
 const kafkajs = require('kafkajs')
 const lz4 = require('lz4js')
+const xxhash = require('lz4js/xxh32.js')
 const snappy = require('snappyjs')
 const { ZstdCodec } = require('zstd-codec')
 
@@ -44,13 +45,21 @@ function unsnappy (data) {
   return Buffer.concat(parts)
 }
 
+// A frame of one block, said to be independent: Kafka refuses frames that do not say so.
+function frame (data) {
+  const made = Buffer.from(lz4.compress(data))
+  made[4] |= 0x20
+  made[6] = (xxhash.hash(0, made, 4, 2) >> 8) & 0xff
+  return made
+}
+
 function codecs (zstd) {
   CompressionCodecs[CompressionTypes.Snappy] = () => ({
     compress: async encoder => Buffer.from(snappy.compress(encoder.buffer)),
     decompress: async data => unsnappy(data),
   })
   CompressionCodecs[CompressionTypes.LZ4] = () => ({
-    compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
+    compress: async encoder => frame(encoder.buffer),
     decompress: async data => Buffer.from(lz4.decompress(data)),
   })
   CompressionCodecs[CompressionTypes.ZSTD] = () => ({

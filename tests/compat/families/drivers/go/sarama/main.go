@@ -35,6 +35,7 @@ func base() *sarama.Config {
 	config.Version = sarama.MaxVersion
 	config.Metadata.Retry.Backoff = 100 * time.Millisecond
 	config.Metadata.Retry.Max = 20
+	config.Metadata.RefreshFrequency = time.Second
 	config.Consumer.MaxWaitTime = 100 * time.Millisecond
 	config.Consumer.Retry.Backoff = 100 * time.Millisecond
 	config.Consumer.Return.Errors = true

@@ -4,7 +4,9 @@ import struct
 import time
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, KafkaException
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from ..harness import procs
 from . import suite
 from .context import code_of
 from .produce import CODECS
@@ -59,7 +61,7 @@ def every_codec_into_every_other(context):
 
 @suite.scenario
 def levels_and_append_time(context):
-    """A level of the topic's own, with the broker's time."""
+    """A level of the topic's own, with the broker's time; changed while the topic is in use."""
     value = b"".join(b"%d " % (n * 7919 % 10007) for n in range(8000))
     sizes = {}
     for target, levels in {"gzip": (1, 9), "zstd": (1, 19)}.items():
@@ -73,6 +75,15 @@ def levels_and_append_time(context):
             assert kinds == {TIMESTAMP_LOG_APPEND_TIME}, kinds
         low, high = levels
         assert sizes[target, high] < sizes[target, low], sizes
+    entry = ConfigEntry("compression.type", "snappy",
+                        incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    context.admin().incremental_alter_configs([resource])[resource].result(20)
+
+    def changed():
+        context.produce(topic, [b"next"])
+        return stored_codecs(context, topic)[-1] == TARGETS["snappy"]
+    procs.wait_until(changed, "batches are stored by snappy", 20)
     return f"{sizes}"
 
 

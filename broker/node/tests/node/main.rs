@@ -19,6 +19,8 @@ mod life;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod moving;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod waiting;

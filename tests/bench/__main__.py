@@ -1,4 +1,4 @@
-"""The benchmark: python -m tests.bench [--quick] [--rounds N] [--only tidelog|kafka].
+"""The benchmark: python -m tests.bench [--quick] [--rounds N] [--only tidelog|kafka] [--case C].
 
 Both brokers get the same work from the same clients in turns (A B A B), pinned to the first
 core, the clients to the second. CPU is the broker process's own, from /proc. Figures are medians
@@ -23,7 +23,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from ..harness import procs, tools
 from ..harness.broker import Kafka, Tidelog, binary
 from ..harness.kafka_tools import KafkaTools
-from . import measure
+from . import cases, measure
 
 BROKER_CORE, CLIENT_CORE = 0, 1
 SETTINGS = {"log.segment.bytes": "1073741824", "log.retention.check.interval.ms": "300000",
@@ -183,6 +183,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a quarter of the volume, one round")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", choices=["tidelog", "kafka"])
+    parser.add_argument("--case", action="append", choices=sorted(cases.CASES),
+                        help="these cases instead of the main table")
     options = parser.parse_args()
     rounds = options.rounds or (1 if options.quick else 3)
     volumes = {"bulk": 1_000_000, "small": 4_000_000, "starts": 3} if options.quick else {
@@ -190,6 +192,9 @@ def main():
     kinds = {"tidelog": BenchTidelog, "kafka": BenchKafka}
     if options.only:
         kinds = {options.only: kinds[options.only]}
+    if options.case:
+        print(cases.run(options.case, kinds, BROKER_CORE, CLIENT_CORE))
+        return
     clients = KafkaTools(pin=CLIENT_CORE, quick_start=False)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tidelog-bench-"))
     rigs = {name: Rig(kind, clients, volumes) for name, kind in kinds.items()}

@@ -25,6 +25,9 @@ pub trait Message: Sized {
 
     /// Writes the message at `version`.
     fn encode(&self, writer: &mut Writer<Self::Range>, version: i16) -> Result<(), EncodeError>;
+
+    /// Shows every error code of a response, 0 included.
+    fn error_codes(&self, _each: &mut dyn FnMut(i16)) {}
 }
 
 /// A message that asks for an answer.

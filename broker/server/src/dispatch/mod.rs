@@ -24,6 +24,7 @@ mod tests;
 
 use crate::broker::Broker;
 use crate::connection::{Close, FrameHandler, Outcome, Peer, Response};
+use crate::metrics::Metrics;
 use chunks::IntoChunk;
 
 /// What a handler knows besides the request.
@@ -84,7 +85,7 @@ impl FrameHandler for Dispatch {
     fn handle(&self, peer: &Peer, frame: Bytes) -> Outcome {
         let (header, body) = match frame::decode_request_header(frame) {
             Ok(decoded) => decoded,
-            Err(error) => return refuse(error),
+            Err(error) => return refuse(&self.broker.metrics, error),
         };
         let Some(versions) = apis::served(header.key) else {
             return Outcome::Close(bad(format_args!("{} is not served", header.key)));
@@ -102,11 +103,11 @@ fn bad(text: impl std::fmt::Display) -> Close {
 }
 
 /// The answer to a header that is no header of a request served here.
-fn refuse(error: HeaderError) -> Outcome {
+fn refuse(metrics: &Metrics, error: HeaderError) -> Outcome {
     match error {
         HeaderError::UnsupportedVersion { key: ApiKey::ApiVersions, correlation_id, .. } => {
             let response = crate::handlers::api_versions::unsupported_version();
-            match encode(correlation_id, ApiKey::ApiVersions, 0, &response) {
+            match encode(metrics, correlation_id, ApiKey::ApiVersions, 0, &response) {
                 Ok(response) => Outcome::Reply(response),
                 Err(close) => Outcome::Close(close),
             }
@@ -138,12 +139,16 @@ where
     };
     let RequestHeader { key, version, correlation_id, client_id } = header;
     let call = Call { broker: Arc::clone(broker), peer: peer.clone(), version, client_id };
-    let parked = move |later: Later<M>| Box::pin(encode_later(correlation_id, key, version, later));
+    let metrics = Arc::clone(&broker.metrics);
+    let parked =
+        move |later: Later<M>| Box::pin(encode_later(metrics, correlation_id, key, version, later));
     match handler(&call, request) {
-        Answer::Now(response) => match encode(correlation_id, key, version, &response) {
-            Ok(response) => Outcome::Reply(response),
-            Err(close) => Outcome::Close(close),
-        },
+        Answer::Now(response) => {
+            match encode(&broker.metrics, correlation_id, key, version, &response) {
+                Ok(response) => Outcome::Reply(response),
+                Err(close) => Outcome::Close(close),
+            }
+        }
         Answer::Later(later) => Outcome::Later(parked(later)),
         Answer::Serial(later) => Outcome::Serial(parked(later)),
         Answer::Nothing => Outcome::Reply(Response::new()),
@@ -152,6 +157,7 @@ where
 }
 
 async fn encode_later<M>(
+    metrics: Arc<Metrics>,
     correlation_id: i32,
     key: ApiKey,
     version: i16,
@@ -162,10 +168,11 @@ where
     M::Range: IntoChunk,
 {
     let response = later.await?;
-    encode(correlation_id, key, version, &response)
+    encode(&metrics, correlation_id, key, version, &response)
 }
 
 fn encode<M>(
+    metrics: &Metrics,
     correlation_id: i32,
     key: ApiKey,
     version: i16,
@@ -175,6 +182,7 @@ where
     M: Message,
     M::Range: IntoChunk,
 {
+    response.error_codes(&mut |code| metrics.requests.error(key, code));
     let pieces: Vec<Piece<M::Range>> =
         frame::encode_response(correlation_id, key, version, response)
             .map_err(|error| Close::Internal(format!("{key} version {version}: {error}")))?;

@@ -58,6 +58,8 @@ macro_rules! section {
 section! { REQUESTS, "Requests":
     REQUEST_COUNT = Counter "kafka_network_requestmetrics_requests_total" ["request", "version"]
         "Requests answered, by API and its version.";
+    REQUEST_ERRORS = Counter "kafka_network_requestmetrics_errors_total" ["request", "error"]
+        "Error codes in answers, one for each place that has one; NONE is no error.";
     REQUEST_QUEUE = Summary "kafka_network_requestmetrics_requestqueuetimems" ["request"]
         "Milliseconds from a request's arrival until work on it began.";
     REQUEST_LOCAL = Summary "kafka_network_requestmetrics_localtimems" ["request"]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::{IntCounter, IntCounterVec, Registry};
 use tokio::time::Instant;
-use wire::ApiKey;
+use wire::{ApiKey, ErrorCode};
 
 use super::catalog::{
     self, Def, REQUEST_LOCAL, REQUEST_QUEUE, REQUEST_REMOTE, REQUEST_TOTAL, RESPONSE_QUEUE,
@@ -21,6 +21,8 @@ use super::text::{Labels, Text};
 
 /// Slots for API keys; none is above.
 const KEYS: usize = 128;
+/// Slots for error codes; none is above.
+const ERRORS: usize = 160;
 
 /// When the phases of one request began and ended.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +81,7 @@ impl Timing {
 pub(crate) struct Requests {
     apis: Vec<OnceLock<Box<Api>>>,
     counts: IntCounterVec,
+    errors: IntCounterVec,
 }
 
 /// One API.
@@ -89,6 +92,8 @@ struct Api {
     count: AtomicU64,
     /// By version, for as many as there are.
     versions: Vec<OnceLock<IntCounter>>,
+    /// By error code, from -1 on.
+    errors: Vec<OnceLock<IntCounter>>,
 }
 
 #[derive(Debug)]
@@ -102,6 +107,7 @@ impl Requests {
         Ok(Self {
             apis: (0..KEYS).map(|_| OnceLock::new()).collect(),
             counts: counters(registry, &catalog::REQUEST_COUNT)?,
+            errors: counters(registry, &catalog::REQUEST_ERRORS)?,
         })
     }
 
@@ -123,6 +129,17 @@ impl Requests {
         total.summary.observe(now.saturating_duration_since(received));
         api.count.fetch_add(1, Ordering::Relaxed);
         let labels = || self.counts.with_label_values(&[api.name, &version.to_string()]);
+        counter.get_or_init(labels).inc();
+    }
+
+    /// An answer of this API holds an error code.
+    pub(crate) fn error(&self, key: ApiKey, code: i16) {
+        let Some(api) = self.api(key.code()) else { return };
+        let slot = usize::from(code.saturating_add(1).unsigned_abs());
+        let (Some(counter), Some(error)) = (api.errors.get(slot), ErrorCode::from_i16(code)) else {
+            return;
+        };
+        let labels = || self.errors.with_label_values(&[api.name, error.name()]);
         counter.get_or_init(labels).inc();
     }
 
@@ -184,6 +201,7 @@ impl Api {
             phases: Self::PHASES.map(|def| Phase { def, summary: Summary::default() }),
             count: AtomicU64::new(0),
             versions: (0..versions).map(|_| OnceLock::new()).collect(),
+            errors: (0..ERRORS).map(|_| OnceLock::new()).collect(),
         }
     }
 }
@@ -217,6 +235,9 @@ mod tests {
         for bad in [frame(-3, 0), frame(999, 0), frame(1, 99), frame(1, -1), vec![0]] {
             requests.sent(&Timing::begin(&bad, start), start);
         }
+        for code in [0, 0, 6, -1, -77, i16::MAX] {
+            requests.error(ApiKey::Fetch, code);
+        }
         let mut text = Text::default();
         requests.write(&mut text);
         text.gathered(&registry.gather());
@@ -237,5 +258,12 @@ mod tests {
         let counted = "requests_total{request=\"Fetch\",version=\"12\"} 1\n";
         assert!(text.contains(counted), "{text}");
         assert_eq!(text.matches("requests_total{").count(), 1, "{text}");
+        let error = |name| format!("errors_total{{error=\"{name}\",request=\"Fetch\"}}");
+        for (name, count) in
+            [("NONE", 2), ("NOT_LEADER_OR_FOLLOWER", 1), ("UNKNOWN_SERVER_ERROR", 1)]
+        {
+            assert!(text.contains(&format!("{} {count}\n", error(name))), "{text}");
+        }
+        assert_eq!(text.matches("errors_total{").count(), 3, "{text}");
     }
 }

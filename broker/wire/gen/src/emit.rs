@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::emit_errors::codes;
 use crate::emit_show::{is_shown, show_impl};
 use crate::emit_struct::{default_value, derives_default, read_body, write_body};
 use crate::model::{Kind, Message, Range, Struct};
@@ -120,9 +121,13 @@ fn struct_text(of: &Message, each: &Struct) -> String {
     let _ = writeln!(
         out,
         "fn write{parameters}(&self, {w}: &mut {writer}, {}: i16) \
-         -> Result<(), EncodeError> {bound} {{\n{write}\n}}\n}}\n",
+         -> Result<(), EncodeError> {bound} {{\n{write}\n}}\n",
         v(&write),
     );
+    if let Some(lines) = codes(of, each) {
+        let _ = writeln!(out, "fn codes(&self, each: &mut dyn FnMut(i16)) {{\n{lines}}}\n");
+    }
+    out.push_str("}\n\n");
     out
 }
 
@@ -151,9 +156,13 @@ fn message_impl(of: &Message) -> String {
          check_decode::<Self>(version)?; Self::read(reader, version) }}\n\n\
          fn encode(&self, writer: &mut Writer<{range}>, version: i16) \
          -> Result<(), EncodeError> {{\n\
-         check_encode::<Self>(version)?; self.write(writer, version) }}\n}}\n",
+         check_encode::<Self>(version)?; self.write(writer, version) }}\n",
         of.versions.low, of.versions.high,
     );
+    if codes(of, first).is_some() {
+        out.push_str("fn error_codes(&self, each: &mut dyn FnMut(i16)) { self.codes(each) }\n");
+    }
+    out.push_str("}\n\n");
     let key = of.key.unwrap_or(-1);
     match of.kind {
         Kind::Request => {

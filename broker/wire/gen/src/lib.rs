@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod emit;
+mod emit_errors;
 mod emit_show;
 mod emit_struct;
 mod indexes;

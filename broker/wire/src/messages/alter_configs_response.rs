@@ -38,6 +38,12 @@ impl AlterConfigsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.responses {
+            e.codes(each);
+        }
+    }
 }
 
 /// `AlterConfigsResourceResponse` of `AlterConfigsResponse`, versions 0-2.
@@ -90,6 +96,10 @@ impl AlterConfigsResourceResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for AlterConfigsResponse {
@@ -109,5 +119,9 @@ impl Message for AlterConfigsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

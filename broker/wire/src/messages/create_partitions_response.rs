@@ -38,6 +38,12 @@ impl CreatePartitionsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.results {
+            e.codes(each);
+        }
+    }
 }
 
 /// `CreatePartitionsTopicResult` of `CreatePartitionsResponse`, versions 0-3.
@@ -75,6 +81,10 @@ impl CreatePartitionsTopicResult {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for CreatePartitionsResponse {
@@ -94,5 +104,9 @@ impl Message for CreatePartitionsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -39,6 +39,12 @@ impl CreateTopicsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `CreatableTopicResult` of `CreateTopicsResponse`, versions 2-7.
@@ -135,6 +141,11 @@ impl CreatableTopicResult {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        each(self.topic_config_error_code);
+    }
 }
 
 /// `CreatableTopicConfigs` of `CreateTopicsResponse`, versions 5-7.
@@ -229,5 +240,9 @@ impl Message for CreateTopicsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -38,6 +38,12 @@ impl DeleteGroupsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.results {
+            e.codes(each);
+        }
+    }
 }
 
 /// `DeletableGroupResult` of `DeleteGroupsResponse`, versions 0-3.
@@ -77,6 +83,10 @@ impl DeletableGroupResult {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for DeleteGroupsResponse {
@@ -96,5 +106,9 @@ impl Message for DeleteGroupsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -40,6 +40,12 @@ impl DeleteTopicsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.responses {
+            e.codes(each);
+        }
+    }
 }
 
 /// `DeletableTopicResult` of `DeleteTopicsResponse`, versions 1-6.
@@ -95,6 +101,10 @@ impl DeletableTopicResult {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for DeleteTopicsResponse {
@@ -114,5 +124,9 @@ impl Message for DeleteTopicsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -38,6 +38,12 @@ impl DescribeConfigsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.results {
+            e.codes(each);
+        }
+    }
 }
 
 /// `DescribeConfigsResult` of `DescribeConfigsResponse`, versions 1-4.
@@ -94,6 +100,10 @@ impl DescribeConfigsResult {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -229,5 +239,9 @@ impl Message for DescribeConfigsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

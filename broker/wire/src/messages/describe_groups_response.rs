@@ -41,6 +41,12 @@ impl DescribeGroupsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.groups {
+            e.codes(each);
+        }
+    }
 }
 
 /// `DescribedGroup` of `DescribeGroupsResponse`, versions 0-6.
@@ -121,6 +127,10 @@ impl DescribedGroup {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 /// `DescribedGroupMember` of `DescribeGroupsResponse`, versions 0-6.
@@ -191,5 +201,9 @@ impl Message for DescribeGroupsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

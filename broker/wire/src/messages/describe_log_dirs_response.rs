@@ -44,6 +44,13 @@ impl DescribeLogDirsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.results {
+            e.codes(each);
+        }
+    }
 }
 
 /// `DescribeLogDirsResult` of `DescribeLogDirsResponse`, versions 1-5.
@@ -111,6 +118,10 @@ impl DescribeLogDirsResult {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -205,5 +216,9 @@ impl Message for DescribeLogDirsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -32,6 +32,12 @@ impl DescribeProducersResponse {
         w.unsigned_varint(0);
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `TopicResponse` of `DescribeProducersResponse`, versions 0.
@@ -58,6 +64,12 @@ impl TopicResponse {
         w.array(true, &self.partitions, |w, e| e.write(w, v))?;
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -93,6 +105,10 @@ impl PartitionResponse {
         w.array(true, &self.active_producers, |w, e| e.write(w, v))?;
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -169,5 +185,9 @@ impl Message for DescribeProducersResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -58,6 +58,13 @@ impl DescribeQuorumResponse {
         w.unsigned_varint(0);
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `TopicData` of `DescribeQuorumResponse`, versions 0-2.
@@ -84,6 +91,12 @@ impl TopicData {
         w.array(true, &self.partitions, |w, e| e.write(w, v))?;
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -152,6 +165,10 @@ impl PartitionData {
         w.array(true, &self.observers, |w, e| e.write(w, v))?;
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -313,5 +330,9 @@ impl Message for DescribeQuorumResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -37,6 +37,12 @@ impl DescribeTopicPartitionsResponse {
         w.unsigned_varint(0);
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `DescribeTopicPartitionsResponseTopic` of `DescribeTopicPartitionsResponse`, versions 0.
@@ -93,6 +99,13 @@ impl DescribeTopicPartitionsResponseTopic {
         w.i32(self.topic_authorized_operations);
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -180,6 +193,10 @@ impl DescribeTopicPartitionsResponsePartition {
         w.unsigned_varint(0);
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 /// `Cursor` of `DescribeTopicPartitionsResponse`, versions 0.
@@ -223,5 +240,9 @@ impl Message for DescribeTopicPartitionsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

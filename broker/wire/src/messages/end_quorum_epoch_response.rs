@@ -54,6 +54,13 @@ impl EndQuorumEpochResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `TopicData` of `EndQuorumEpochResponse`, versions 0-1.
@@ -86,6 +93,12 @@ impl TopicData {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -127,6 +140,10 @@ impl PartitionData {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -196,5 +213,9 @@ impl Message for EndQuorumEpochResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

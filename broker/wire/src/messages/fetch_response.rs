@@ -87,6 +87,13 @@ impl<R> FetchResponse<R> {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.responses {
+            e.codes(each);
+        }
+    }
 }
 
 /// `FetchableTopicResponse` of `FetchResponse`, versions 4-18.
@@ -136,6 +143,12 @@ impl<R> FetchableTopicResponse<R> {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -262,6 +275,10 @@ impl<R> PartitionData<R> {
             }
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -499,5 +516,9 @@ impl<R: Clone> Message for FetchResponse<R> {
     fn encode(&self, writer: &mut Writer<R>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -63,6 +63,13 @@ impl<R> FetchSnapshotResponse<R> {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `TopicSnapshot` of `FetchSnapshotResponse`, versions 0-1.
@@ -98,6 +105,12 @@ impl<R> TopicSnapshot<R> {
         w.array(true, &self.partitions, |w, e| e.write(w, v))?;
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -171,6 +184,10 @@ impl<R> PartitionSnapshot<R> {
             w.tag(0, |w| self.current_leader.write(w, v))?;
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -282,5 +299,9 @@ impl<R: Clone> Message for FetchSnapshotResponse<R> {
     fn encode(&self, writer: &mut Writer<R>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

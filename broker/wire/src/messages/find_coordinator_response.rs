@@ -104,6 +104,13 @@ impl FindCoordinatorResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.coordinators {
+            e.codes(each);
+        }
+    }
 }
 
 /// `Coordinator` of `FindCoordinatorResponse`, versions 4-6.
@@ -188,6 +195,10 @@ impl Coordinator {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for FindCoordinatorResponse {
@@ -207,5 +218,9 @@ impl Message for FindCoordinatorResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

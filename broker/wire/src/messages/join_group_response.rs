@@ -96,6 +96,10 @@ impl JoinGroupResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 /// `JoinGroupResponseMember` of `JoinGroupResponse`, versions 0-9.
@@ -154,5 +158,9 @@ impl Message for JoinGroupResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

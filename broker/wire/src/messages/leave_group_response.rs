@@ -52,6 +52,13 @@ impl LeaveGroupResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.members {
+            e.codes(each);
+        }
+    }
 }
 
 /// `MemberResponse` of `LeaveGroupResponse`, versions 3-5.
@@ -111,6 +118,10 @@ impl MemberResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for LeaveGroupResponse {
@@ -130,5 +141,9 @@ impl Message for LeaveGroupResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -36,6 +36,10 @@ impl ListConfigResourcesResponse {
         w.unsigned_varint(0);
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 /// `ConfigResource` of `ListConfigResourcesResponse`, versions 0-1.
@@ -90,5 +94,9 @@ impl Message for ListConfigResourcesResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

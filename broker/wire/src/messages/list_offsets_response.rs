@@ -40,6 +40,12 @@ impl ListOffsetsResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `ListOffsetsTopicResponse` of `ListOffsetsResponse`, versions 1-11.
@@ -72,6 +78,12 @@ impl ListOffsetsTopicResponse {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -128,6 +140,10 @@ impl ListOffsetsPartitionResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for ListOffsetsResponse {
@@ -147,5 +163,9 @@ impl Message for ListOffsetsResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

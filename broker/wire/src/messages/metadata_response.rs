@@ -90,6 +90,13 @@ impl MetadataResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+        each(self.error_code);
+    }
 }
 
 /// `MetadataResponseBroker` of `MetadataResponse`, versions 0-13.
@@ -207,6 +214,13 @@ impl MetadataResponseTopic {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.partitions {
+            e.codes(each);
+        }
+    }
 }
 
 /// `MetadataResponsePartition` of `MetadataResponse`, versions 0-13.
@@ -287,6 +301,10 @@ impl MetadataResponsePartition {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for MetadataResponse {
@@ -306,5 +324,9 @@ impl Message for MetadataResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -41,6 +41,12 @@ impl OffsetCommitResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `OffsetCommitResponseTopic` of `OffsetCommitResponse`, versions 2-10.
@@ -82,6 +88,12 @@ impl OffsetCommitResponseTopic {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
+    }
 }
 
 /// `OffsetCommitResponsePartition` of `OffsetCommitResponse`, versions 2-10.
@@ -112,6 +124,10 @@ impl OffsetCommitResponsePartition {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for OffsetCommitResponse {
@@ -131,5 +147,9 @@ impl Message for OffsetCommitResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

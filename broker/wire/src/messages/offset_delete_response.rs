@@ -34,6 +34,13 @@ impl OffsetDeleteResponse {
         w.array(false, &self.topics, |w, e| e.write(w, v))?;
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `OffsetDeleteResponseTopic` of `OffsetDeleteResponse`, versions 0.
@@ -59,6 +66,12 @@ impl OffsetDeleteResponseTopic {
         w.array(false, &self.partitions, |w, e| e.write(w, v))?;
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
+    }
 }
 
 /// `OffsetDeleteResponsePartition` of `OffsetDeleteResponse`, versions 0.
@@ -81,6 +94,10 @@ impl OffsetDeleteResponsePartition {
         w.i16(self.error_code);
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for OffsetDeleteResponse {
@@ -100,5 +117,9 @@ impl Message for OffsetDeleteResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -67,6 +67,16 @@ impl OffsetFetchResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+        each(self.error_code);
+        for e in &self.groups {
+            e.codes(each);
+        }
+    }
 }
 
 /// `OffsetFetchResponseTopic` of `OffsetFetchResponse`, versions 1-7.
@@ -111,6 +121,12 @@ impl OffsetFetchResponseTopic {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -187,6 +203,10 @@ impl OffsetFetchResponsePartition {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 /// `OffsetFetchResponseGroup` of `OffsetFetchResponse`, versions 8-10.
@@ -240,6 +260,13 @@ impl OffsetFetchResponseGroup {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+        each(self.error_code);
+    }
 }
 
 /// `OffsetFetchResponseTopics` of `OffsetFetchResponse`, versions 8-10.
@@ -288,6 +315,12 @@ impl OffsetFetchResponseTopics {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -364,6 +397,10 @@ impl OffsetFetchResponsePartitions {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for OffsetFetchResponse {
@@ -383,5 +420,9 @@ impl Message for OffsetFetchResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

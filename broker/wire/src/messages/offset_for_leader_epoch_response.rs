@@ -38,6 +38,12 @@ impl OffsetForLeaderEpochResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `OffsetForLeaderTopicResult` of `OffsetForLeaderEpochResponse`, versions 2-4.
@@ -70,6 +76,12 @@ impl OffsetForLeaderTopicResult {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -118,6 +130,10 @@ impl EpochEndOffset {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for OffsetForLeaderEpochResponse {
@@ -137,5 +153,9 @@ impl Message for OffsetForLeaderEpochResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

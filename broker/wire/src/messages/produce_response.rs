@@ -57,6 +57,12 @@ impl ProduceResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.responses {
+            e.codes(each);
+        }
+    }
 }
 
 /// `TopicProduceResponse` of `ProduceResponse`, versions 3-13.
@@ -97,6 +103,12 @@ impl TopicProduceResponse {
             w.unsigned_varint(0);
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partition_responses {
+            e.codes(each);
+        }
     }
 }
 
@@ -191,6 +203,10 @@ impl PartitionProduceResponse {
             }
         }
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -356,5 +372,9 @@ impl Message for ProduceResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -42,6 +42,10 @@ impl RemoveRaftVoterResponse {
         w.unsigned_varint(0);
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 impl Message for RemoveRaftVoterResponse {
@@ -61,5 +65,9 @@ impl Message for RemoveRaftVoterResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

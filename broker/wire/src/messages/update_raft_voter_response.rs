@@ -45,6 +45,10 @@ impl UpdateRaftVoterResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+    }
 }
 
 /// `CurrentLeader` of `UpdateRaftVoterResponse`, versions 0.
@@ -105,5 +109,9 @@ impl Message for UpdateRaftVoterResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

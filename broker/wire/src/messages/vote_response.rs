@@ -48,6 +48,13 @@ impl VoteResponse {
         }
         Ok(())
     }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
+        for e in &self.topics {
+            e.codes(each);
+        }
+    }
 }
 
 /// `TopicData` of `VoteResponse`, versions 0-2.
@@ -74,6 +81,12 @@ impl TopicData {
         w.array(true, &self.partitions, |w, e| e.write(w, v))?;
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        for e in &self.partitions {
+            e.codes(each);
+        }
     }
 }
 
@@ -113,6 +126,10 @@ impl PartitionData {
         w.bool(self.vote_granted);
         w.unsigned_varint(0);
         Ok(())
+    }
+
+    fn codes(&self, each: &mut dyn FnMut(i16)) {
+        each(self.error_code);
     }
 }
 
@@ -176,5 +193,9 @@ impl Message for VoteResponse {
     fn encode(&self, writer: &mut Writer<NoRange>, version: i16) -> Result<(), EncodeError> {
         check_encode::<Self>(version)?;
         self.write(writer, version)
+    }
+
+    fn error_codes(&self, each: &mut dyn FnMut(i16)) {
+        self.codes(each)
     }
 }

@@ -30,7 +30,8 @@ impl OffsetSpec {
             Self::Earliest => -2,
             Self::Latest => -1,
             Self::MaxTimestamp => -3,
-            Self::At(time) => time,
+            // Below zero other things are meant; no record is older than 1970.
+            Self::At(time) => time.max(0),
         }
     }
 }
@@ -122,5 +123,17 @@ fn request(topic: &str, partitions: &[i32], spec: OffsetSpec) -> ListOffsetsRequ
             partitions: partitions.iter().map(partition).collect(),
         }],
         ..ListOffsetsRequest::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_before_1970_asks_for_nothing_else() {
+        assert_eq!(OffsetSpec::At(-2).timestamp(), 0);
+        assert_eq!(OffsetSpec::At(7).timestamp(), 7);
+        assert_eq!(OffsetSpec::Earliest.timestamp(), -2);
     }
 }

@@ -10,6 +10,9 @@ const SNAPPY_BLOCK_BYTES: usize = 32 * 1024;
 /// Magic, version 1 and compatible version 1 of the framing (xerial's `snappy-java`).
 const SNAPPY_HEADER: [u8; 16] =
     [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
+/// Where an LZ4 frame says how its blocks hang together, and the bit that says: they do not.
+const LZ4_FLAGS_AT: usize = 4;
+const LZ4_INDEPENDENT: u8 = 0x20;
 /// The level of zstd when none is given, as Kafka's `compression.zstd.level`.
 const ZSTD_LEVEL_DEFAULT: i32 = 3;
 
@@ -111,7 +114,13 @@ pub fn decompress(codec: Codec, data: &Bytes, limit: usize) -> Result<Bytes, Com
         Codec::None => Ok(data.clone()),
         Codec::Gzip => read_bounded(codec, flate2::bufread::MultiGzDecoder::new(&**data), limit),
         Codec::Snappy => decompress_snappy(data, limit),
-        Codec::Lz4 => read_bounded(codec, lz4_flex::frame::FrameDecoder::new(&**data), limit),
+        Codec::Lz4 => {
+            // The Java client reads no others: one stored would stop every Java consumer.
+            if data.get(LZ4_FLAGS_AT).is_some_and(|flags| flags & LZ4_INDEPENDENT == 0) {
+                return Err(malformed(codec, "blocks that depend on one another"));
+            }
+            read_bounded(codec, lz4_flex::frame::FrameDecoder::new(&**data), limit)
+        }
         Codec::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(&**data)
                 .map_err(|error| malformed(codec, error))?;
@@ -258,6 +267,18 @@ mod tests {
             let junk = Bytes::from_static(b"\xff\xff\xff\xff\x0fjunk that is no stream");
             assert!(decompress(codec, &junk, 1 << 30).is_err(), "{codec:?} junk");
         }
+    }
+
+    #[test]
+    fn lz4_blocks_must_be_independent() {
+        let info = lz4_flex::frame::FrameInfo::new()
+            .block_size(lz4_flex::frame::BlockSize::Max64KB)
+            .block_mode(lz4_flex::frame::BlockMode::Linked);
+        let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(b"linked").unwrap();
+        let packed = Bytes::from(encoder.finish().unwrap());
+        let error = decompress(Codec::Lz4, &packed, 1 << 30).err().unwrap();
+        assert!(error.to_string().contains("depend"), "{error}");
     }
 
     #[test]

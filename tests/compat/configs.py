@@ -1,5 +1,7 @@
 """Configuration by Kafka's ConfigCommand, and more partitions by its TopicCommand."""
 
+import struct
+
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions,
                                    ResourceType)
@@ -8,6 +10,7 @@ from ..harness import procs
 from ..harness.broker import ROOT
 from . import suite
 from .context import code_of
+from .wire import Raw, string
 
 # What Kafka 4.3.1 tells of a group without configuration.
 GROUP = {
@@ -346,3 +349,135 @@ def partitions_refused(context):
     add(name, 3, replica_assignment=[[1]])
     procs.wait_until(lambda: context.consumer().get_watermark_offsets(
         TopicPartition(name, 2), timeout=5) == (0, 0), "the new partition", 20)
+
+
+TOPIC, BROKER, LOGGER, METRICS, GROUPS = 2, 4, 8, 16, 32
+SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
+
+
+def _array(items):
+    return struct.pack(">i", len(items)) + b"".join(items)
+
+
+def _incremental(raw, resources, validate_only=False):
+    """IncrementalAlterConfigs 0 by hand: (kind, name, [(key, operation, value)]); the codes."""
+    def config(key, operation, value):
+        return string(key) + struct.pack(">b", operation) + string(value)
+    body = _array([struct.pack(">b", kind) + string(name) + _array([config(*c) for c in configs])
+                   for kind, name, configs in resources])
+    return _codes(raw.request(44, 0, body + bytes([validate_only])))
+
+
+def _replaced(raw, kind, name, configs):
+    """AlterConfigs 1 by hand: [(key, value)]; the code."""
+    body = _array([struct.pack(">b", kind) + string(name)
+                   + _array([string(key) + string(value) for key, value in configs])])
+    return _codes(raw.request(33, 1, body + b"\0"))[0]
+
+
+def _codes(answer):
+    """The error codes of an answer of either; (code, message, kind, name) after the throttle."""
+    count, codes, at = struct.unpack(">i", answer[4:8])[0], [], 8
+    for _ in range(count):
+        code, length = struct.unpack(">hh", answer[at:at + 4])
+        at += 4 + max(length, 0) + 1
+        at += 2 + struct.unpack(">h", answer[at:at + 2])[0]
+        codes.append(code)
+    return codes
+
+
+def _described(raw, resources, keys=None):
+    """DescribeConfigs 1 by hand: the codes and the numbers of keys."""
+    wanted = struct.pack(">i", -1) if keys is None else _array([string(key) for key in keys])
+    body = _array([struct.pack(">b", kind) + string(name) + wanted for kind, name in resources])
+    answer, at, found = raw.request(32, 1, body + b"\0"), 8, []
+
+    def text():
+        nonlocal at
+        at += 2 + max(struct.unpack(">h", answer[at:at + 2])[0], 0)
+    for _ in range(struct.unpack(">i", answer[4:8])[0]):
+        code = struct.unpack(">h", answer[at:at + 2])[0]
+        at += 2
+        text()
+        at += 1
+        text()
+        count = struct.unpack(">i", answer[at:at + 4])[0]
+        at += 4
+        for _ in range(count):
+            text()
+            text()
+            at += 3 + 4  # read-only, source, sensitive; no synonyms
+        found.append((code, count))
+    return found
+
+
+INVALID_REQUEST, INVALID_CONFIG, INVALID_TOPIC, NO_TOPIC = 42, 40, 17, 3
+
+
+@suite.scenario
+def alter_by_hand(context):
+    """What no client would ask: each mistake has Kafka's code and changes nothing."""
+    name = context.topic("hand", retention_ms=7654321)
+    good = [("retention.ms", SET, "1")]
+    with Raw(context.broker.port) as raw:
+        for resource, expected in [
+                ((TOPIC, name, [("retention.ms", SET, None)]), INVALID_REQUEST),
+                ((TOPIC, name, good * 2), INVALID_REQUEST),
+                ((TOPIC, name, [("retention.ms", APPEND, "1")]), INVALID_CONFIG),
+                ((TOPIC, name, [("nope", SUBTRACT, "1")]), INVALID_CONFIG),
+                ((TOPIC, name, good + [("nope", SET, "1")]), INVALID_CONFIG),
+                ((TOPIC, "", good), INVALID_REQUEST),
+                ((TOPIC, "a/b", good), INVALID_TOPIC),
+                ((TOPIC, context.name("no"), good), NO_TOPIC),
+                ((TOPIC, context.name("no"), [("nope", SET, "1")]), INVALID_CONFIG),
+                ((0, name, good), INVALID_REQUEST), ((3, name, good), INVALID_REQUEST),
+                ((BROKER, "7", [("message.max.bytes", SET, "9")]), INVALID_REQUEST),
+                ((BROKER, "x", [("message.max.bytes", SET, "9")]), INVALID_REQUEST),
+                ((BROKER, "1", [("message.max.bytes", APPEND, "9")]), INVALID_CONFIG),
+                ((BROKER, "1", [("message.max.bytes", 9, "9")]), INVALID_REQUEST),
+                ((LOGGER, "7", [("root", SET, "INFO")]), INVALID_REQUEST),
+                ((LOGGER, "", [("root", SET, "INFO")]), INVALID_REQUEST),
+                ((LOGGER, "1", [("nobody", SET, "INFO")]), INVALID_CONFIG),
+                ((LOGGER, "1", [("root", SET, "info")]), INVALID_CONFIG),
+                ((LOGGER, "1", [("root", APPEND, "INFO")]), INVALID_REQUEST),
+                ((GROUPS, "", [("share.isolation.level", SET, "read_committed")]),
+                 INVALID_REQUEST),
+                ((METRICS, "", [("interval.ms", SET, "1000")]), INVALID_REQUEST),
+                ((METRICS, "m", [("match", SET, "nobody=x")]), INVALID_CONFIG)]:
+            found = _incremental(raw, [resource])
+            assert found == [expected], f"{resource}: {found}, not {expected}"
+        twice = [(TOPIC, name, good)] * 2
+        assert _incremental(raw, twice) == [INVALID_REQUEST] * 2
+        mixed = [(TOPIC, name, [("nope", SET, "1")]), (GROUPS, "g", good)]
+        assert _incremental(raw, mixed) == [INVALID_CONFIG] * 2
+        assert _incremental(raw, [(TOPIC, name, good)], validate_only=True) == [0]
+        for kind, entity, configs, expected in [
+                (TOPIC, name, [("retention.ms", None)], INVALID_REQUEST),
+                (TOPIC, name, [("retention.ms", "1"), ("nope", "1")], INVALID_CONFIG),
+                (LOGGER, "1", [("root", "INFO")], INVALID_REQUEST),
+                (BROKER, "7", [("message.max.bytes", "9")], INVALID_REQUEST)]:
+            found = _replaced(raw, kind, entity, configs)
+            assert found == expected, f"legacy {kind} {entity} {configs}: {found}"
+    told = Command(context, "topics").told(name)
+    assert told["retention.ms"][0] == "7654321", told
+
+
+@suite.scenario
+def describe_by_hand(context):
+    """Descriptions of what is not there, of unknown kinds, of chosen keys."""
+    name = context.topic("described")
+    with Raw(context.broker.port) as raw:
+        for resource, expected in [
+                ((TOPIC, context.name("no")), (NO_TOPIC, 0)), ((TOPIC, "a/b"), (INVALID_TOPIC, 0)),
+                ((TOPIC, ""), (INVALID_TOPIC, 0)), ((BROKER, "7"), (INVALID_REQUEST, 0)),
+                ((BROKER, "x"), (INVALID_REQUEST, 0)), ((LOGGER, ""), (INVALID_REQUEST, 0)),
+                ((LOGGER, "7"), (INVALID_REQUEST, 0)), ((GROUPS, ""), (INVALID_REQUEST, 0)),
+                ((METRICS, ""), (INVALID_REQUEST, 0)), ((METRICS, "none"), (0, 3)),
+                ((GROUPS, "none"), (0, 17)), ((3, name), (INVALID_REQUEST, 0))]:
+            found = _described(raw, [resource])
+            assert found == [expected], f"{resource}: {found}"
+        both = _described(raw, [(TOPIC, name), (3, name)])
+        assert both == [(INVALID_REQUEST, 0)] * 2, both
+        assert _described(raw, [(TOPIC, name)], ["retention.ms", "nope"]) == [(0, 1)]
+        chosen, every = _described(raw, [(TOPIC, name)], []), _described(raw, [(TOPIC, name)])
+        assert chosen == every, chosen

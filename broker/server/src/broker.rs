@@ -42,6 +42,12 @@ impl Default for RequestLimits {
 }
 
 impl Broker {
+    /// As its handlers share it, with what was set on it while it ran before.
+    pub(crate) fn shared(self) -> Arc<Self> {
+        self.reconfigure();
+        Arc::new(self)
+    }
+
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.now_ms()
     }

@@ -103,7 +103,7 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let sockets =
         bound.serve(&data, &config.sockets, drain, Arc::clone(&metrics), |stop, places| {
             stopping = Some(stop.clone());
-            let broker = Arc::new(Broker {
+            let broker = Broker {
                 places,
                 node: Arc::clone(&node),
                 clock: Arc::clone(&clock),
@@ -111,9 +111,8 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
                 listeners: names.clone(),
                 stopping: stop,
                 limits: config.requests,
-            });
-            broker.reconfigure();
-            Arc::new(Dispatch::new(broker))
+            };
+            Arc::new(Dispatch::new(broker.shared()))
         });
     let (stop_control, stop) = watch::channel(false);
     let (failing, failed) = watch::channel(None);

@@ -107,7 +107,7 @@ impl State {
                 None if name == ROOT && !one.is_empty() => Some(one.to_ascii_lowercase()),
                 _ => None,
             };
-            if let Some(level) = directives.filter_map(of_base).last() {
+            if let Some(level) = directives.filter_map(of_base).next_back() {
                 return level;
             }
             name = match name.rsplit_once("::") {

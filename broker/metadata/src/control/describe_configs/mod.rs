@@ -76,7 +76,8 @@ fn describe_one(
         Some(ResourceKind::ClientMetrics) => group::describe_client_metrics(subject, name)?,
         None => broker::describe_loggers(subject, name)?,
     };
-    if let Some(keys) = &resource.configuration_keys {
+    // No key at all is every key, as in Kafka.
+    if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
         described.retain(|described| keys.contains(&described.name));
     }
     for one in &mut described {

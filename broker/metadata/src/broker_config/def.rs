@@ -3,7 +3,8 @@
 //! Defaults are kept as text and parsed like any other text, so that a default cannot hold what
 //! a file could not say.
 
-use std::net::IpAddr;
+// Addresses are values here; sockets are not in `core`.
+use core::net::IpAddr;
 
 /// The type of a key's value, as Kafka's documentation names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -143,6 +143,7 @@ fn cpu_ms() -> u64 {
 
 /// With `TIDELOG_LOAD_GROUPS=1000`, `--profile ci` and `-- --nocapture` it tells how long a million
 /// records take.
+#[expect(clippy::disallowed_methods, reason = "the size is named from outside, the time is told")]
 #[test]
 fn the_last_of_many_commits_is_what_is_loaded() {
     let groups = std::env::var("TIDELOG_LOAD_GROUPS").map_or(20, |text| text.parse().unwrap());

@@ -59,7 +59,7 @@ pub(super) struct Person {
 enum Write {
     Assigned(BTreeMap<String, String>),
     Emptied,
-    Replaced { former: String, id: String, by: Person },
+    Replaced { former: String, id: String, by: Box<Person> },
     Gone,
     Offset(i32, Option<i64>),
 }
@@ -186,7 +186,7 @@ impl Model {
                 }
                 self.state = "Stable";
             }
-            Write::Replaced { former, id, by } => self.put(&former, &id, by),
+            Write::Replaced { former, id, by } => self.put(&former, &id, *by),
             Write::Emptied => {}
         }
         self.written = Some(Written {

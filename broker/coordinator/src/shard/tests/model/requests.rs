@@ -145,7 +145,7 @@ impl Model {
             };
             self.say(token, Said::Join(said));
             let (former, id) = (former.to_owned(), id.to_owned());
-            self.writes.push(Write::Replaced { former, id, by });
+            self.writes.push(Write::Replaced { former, id, by: Box::new(by) });
             return;
         }
         if let Some(token) = old.joins {

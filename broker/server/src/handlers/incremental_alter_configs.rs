@@ -1,5 +1,5 @@
-//! IncrementalAlterConfigs: key after key is set, deleted, appended to or subtracted from. The levels
-//! of the broker's loggers are changed here, all else by the control plane.
+//! IncrementalAlterConfigs: key after key is set, deleted, appended to or subtracted from.
+//! The levels of loggers are changed here, all else by the control plane.
 
 use metadata::control::configs::BROKER_LOGGER;
 use wire::ErrorCode;

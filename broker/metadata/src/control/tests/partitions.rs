@@ -40,8 +40,10 @@ fn partitions_are_added_and_never_taken_away() {
     assert_eq!(add(&mut h, false, vec![assigned]), [ErrorCode::None]);
     let last = h.image.topics.by_name("t").unwrap().partition(PartitionIndex(5)).unwrap();
     assert_eq!((last.leader, last.replicas.clone()), (BrokerId(3), vec![BrokerId(3), BrokerId(1)]));
+    h.create_one(topic("__consumer_offsets", 3, 1));
     let before = h.image.clone();
     for (name, count, assignments, expected) in [
+        ("__consumer_offsets", 9, None, ErrorCode::InvalidRequest),
         ("nope", 9, None, ErrorCode::UnknownTopicOrPartition),
         ("t", 7, None, ErrorCode::InvalidPartitions),
         ("t", 6, None, ErrorCode::InvalidPartitions),

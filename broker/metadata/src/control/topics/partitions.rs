@@ -65,6 +65,14 @@ fn add(
         let message = "This server does not host this topic-partition.";
         return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, message));
     };
+    if topic.is_internal() {
+        // Kafka allows it, and every group loses its offsets with the next start.
+        let message = format!(
+            "The partitions of {name} are fixed: what lies in them is found by \
+                               their number."
+        );
+        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    }
     let invalid = |message: String| Refusal::new(ErrorCode::InvalidPartitions, message);
     let count = usize::try_from(wanted.count).unwrap_or(0);
     let now = topic.partitions.len();

@@ -1,6 +1,7 @@
 """Moving in: Tidelog serves the directory that a one-node Apache Kafka 4.3.1 leaves behind."""
 
 import re
+import shutil
 
 from confluent_kafka import Consumer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -39,8 +40,8 @@ class House(Context):
 
     def close(self):
         """Ends everything but the tools, which are shared."""
-        self.tools = None
         self.broker.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def value(n, size=200):
@@ -234,6 +235,7 @@ def a_kafka_moves_in(context):
         if moved is not None:
             moved.close()
         house.close()
+        kafka.close()
 
 
 def kafkas_tools_read(context, data):
@@ -292,6 +294,7 @@ def a_killed_kafka_moves_in(context):
         if moved is not None:
             moved.close()
         house.close()
+        kafka.close()
 
 
 def cleaned(kafka, names):

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use client::{
-    Acks, Assignment, Client, ClientConfig, Consumer, ConsumerConfig, Error, Member, MemberConfig,
-    NewTopic, OffsetSpec, Producer, ProducerConfig, Record,
+    Acks, Assignment, Client, ClientConfig, ConfigChange, ConfigResource, ConfigSource, Consumer,
+    ConsumerConfig, Error, Member, MemberConfig, NewTopic, OffsetSpec, Producer, ProducerConfig,
+    Record,
 };
 use server::RunningServer;
 use server::config::{Layers, load};
@@ -137,6 +138,78 @@ fn topics_are_made_shown_and_deleted() {
         assert!(client.list_topics().await.unwrap().is_empty());
         assert!(matches!(client.delete_topic("a").await, Err(Error::NoTopic { .. })));
         assert!(matches!(client.describe_topic("a").await, Err(Error::NoTopic { .. })));
+    });
+}
+
+#[test]
+fn topics_grow_are_configured_and_lose_their_oldest_records() {
+    let broker = Broker::start("admin");
+    let client = broker.client();
+    block_on(async {
+        let topic = NewTopic { name: "t".into(), partitions: Some(1), ..NewTopic::default() };
+        assert_eq!(client.validate_topic(&topic).await.unwrap().partitions, Some(1));
+        assert!(client.list_topics().await.unwrap().is_empty());
+        client.create_topic(&topic).await.unwrap();
+        client.grow_topic("t", 3, true).await.unwrap();
+        assert_eq!(client.describe_topic("t").await.unwrap().partitions.len(), 1);
+        client.grow_topic("t", 3, false).await.unwrap();
+        assert_eq!(client.describe_topic("t").await.unwrap().partitions.len(), 3);
+        let fewer = client.grow_topic("t", 2, false).await.unwrap_err();
+        assert_eq!(fewer.code(), Some(ErrorCode::InvalidPartitions));
+        assert!(matches!(client.grow_topic("u", 2, false).await, Err(Error::NoTopic { .. })));
+
+        let resource = ConfigResource::Topic("t".into());
+        let set = ConfigChange::Set("retention.ms".into(), "777".into());
+        client.alter_configs(&resource, std::slice::from_ref(&set), true).await.unwrap();
+        assert_eq!(client.describe_topic("t").await.unwrap().configs, []);
+        client.alter_configs(&resource, &[set], false).await.unwrap();
+        let own = client.describe_topic("t").await.unwrap().configs;
+        assert_eq!((own.len(), own[0].value.as_deref()), (1, Some("777")));
+        let unset = ConfigChange::Unset("retention.ms".into());
+        client.alter_configs(&resource, &[unset], false).await.unwrap();
+        let keys = Some(vec!["retention.ms".to_owned()]);
+        let all = client.describe_configs(&resource, keys).await.unwrap();
+        assert_eq!((all.len(), all[0].source), (1, ConfigSource::Default));
+
+        let producer = Producer::open(&client, ProducerConfig::default()).await.unwrap();
+        for value in numbers(0..10) {
+            let record = Record { partition: Some(2), ..record("t", None, value) };
+            drop(producer.send(record).await.unwrap());
+        }
+        producer.flush().await.unwrap();
+        let left = client.delete_records("t", &BTreeMap::from([(0, -1), (2, 4)])).await.unwrap();
+        assert_eq!(left, BTreeMap::from([(0, 0), (2, 4)]));
+        assert_eq!(read(&client, "t", 2, 4).await, numbers(4..10));
+        let beyond = client.delete_records("t", &BTreeMap::from([(2, 11)])).await.unwrap_err();
+        assert_eq!(beyond.code(), Some(ErrorCode::OffsetOutOfRange));
+    });
+}
+
+#[test]
+fn a_groups_offsets_are_laid_down_moved_and_deleted_from_outside() {
+    let broker = Broker::start("groups");
+    let client = broker.client();
+    block_on(async {
+        let topic = NewTopic { name: "t".into(), partitions: Some(2), ..NewTopic::default() };
+        client.create_topic(&topic).await.unwrap();
+        assert!(matches!(client.describe_group("g").await, Err(Error::NoGroup { .. })));
+        assert!(matches!(client.delete_group("g").await, Err(Error::NoGroup { .. })));
+        let place = |partition| (Arc::<str>::from("t"), partition);
+        let offsets = BTreeMap::from([(place(0), 5), (place(1), 7)]);
+        client.set_group_offsets("g", &offsets).await.unwrap();
+        let described = client.describe_group("g").await.unwrap();
+        assert_eq!((described.state.as_str(), described.members.len()), ("Empty", 0));
+        assert_eq!(client.list_groups().await.unwrap().len(), 1);
+        let committed = client.group_offsets("g", None).await.unwrap();
+        let committed: BTreeMap<_, _> =
+            committed.into_iter().map(|(place, one)| (place, one.offset)).collect();
+        assert_eq!(committed, offsets);
+        let some = BTreeMap::from([("t".to_owned(), vec![0])]);
+        client.delete_group_offsets("g", &some).await.unwrap();
+        let left = client.group_offsets("g", None).await.unwrap();
+        assert_eq!(left.keys().cloned().collect::<Vec<_>>(), [place(1)]);
+        client.delete_group("g").await.unwrap();
+        assert!(client.group_offsets("g", None).await.unwrap().is_empty());
     });
 }
 

@@ -117,7 +117,7 @@ def a_group_with_members(context):
                          answer(context, "group", "list", "--state", "stable")]
         assert group not in [found["group"] for found in
                              answer(context, "group", "list", "--state", "Empty")]
-        assert "1 members" in refused(context, "group", "reset", group, "--all-topics",
+        assert "is Stable" in refused(context, "group", "reset", group, "--all-topics",
                                       "--to-earliest", "--execute")
         assert "NON_EMPTY_GROUP" in refused(context, "group", "delete", group)
         assert "GROUP_SUBSCRIBED_TO_TOPIC" in refused(context, "group", "delete-offsets", group,

@@ -31,14 +31,14 @@ pub(crate) enum Failure {
     },
     /// A group is in use.
     #[error(
-        "group {group} has {count} members: its offsets are theirs until they have left; stop \
+        "group {group} is {state}: its members' offsets are theirs until they have left; stop \
              them, then try again"
     )]
     GroupHasMembers {
         /// The group.
         group: String,
-        /// How many.
-        count: usize,
+        /// Its state.
+        state: String,
     },
     /// A partition without a committed offset cannot be shifted.
     #[error(

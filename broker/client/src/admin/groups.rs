@@ -21,6 +21,9 @@ use crate::group::{
     offset_fetch, read_assignment, read_subscription, up_to,
 };
 
+/// The type of groups that DescribeGroups knows.
+const CLASSIC: &str = "classic";
+
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedGroup {
@@ -39,6 +42,8 @@ pub struct ListedGroup {
 pub struct GroupDescription {
     /// Its name.
     pub id: String,
+    /// `classic`, or another type: of such a group the members are not told.
+    pub kind: String,
     /// Its state.
     pub state: String,
     /// What the members do with it.
@@ -109,11 +114,33 @@ impl Client {
         .await
     }
 
-    /// One group with its members.
+    /// One group with its members; of a group of another protocol than the classic one, what the
+    /// list of groups says.
     ///
     /// # Errors
     /// There is none of this name, or its coordinator does not answer in time.
     pub async fn describe_group(&self, group: &str) -> Result<GroupDescription, Error> {
+        let error = match self.describe_classic_group(group).await {
+            Err(error @ Error::NoGroup { .. }) => error,
+            described => return described,
+        };
+        let listed = self.list_groups().await?.into_iter().find(|listed| listed.id == group);
+        let Some(listed) = listed.filter(|listed| !listed.kind.eq_ignore_ascii_case(CLASSIC))
+        else {
+            return Err(error);
+        };
+        Ok(GroupDescription {
+            id: listed.id,
+            kind: listed.kind,
+            state: listed.state,
+            protocol_type: listed.protocol_type,
+            strategy: String::new(),
+            coordinator: self.find_coordinator(group, self.deadline()).await?,
+            members: Vec::new(),
+        })
+    }
+
+    async fn describe_classic_group(&self, group: &str) -> Result<GroupDescription, Error> {
         let deadline = self.deadline();
         let request = DescribeGroupsRequest {
             groups: vec![group.to_owned()],
@@ -228,6 +255,7 @@ impl Client {
 fn described(group: DescribedGroup, coordinator: i32) -> GroupDescription {
     GroupDescription {
         id: group.group_id,
+        kind: CLASSIC.to_owned(),
         state: group.group_state,
         protocol_type: group.protocol_type,
         strategy: group.protocol_data,

@@ -122,6 +122,7 @@ impl Described {
         };
         json!({
             "group": self.group.id,
+            "type": self.group.kind,
             "state": self.group.state,
             "protocol_type": self.group.protocol_type,
             "strategy": self.group.strategy,
@@ -136,6 +137,9 @@ impl Described {
         let group = &self.group;
         let mut text = format!("group: {}\nstate: {}\n", group.id, group.state);
         // Writing to a String cannot fail.
+        if group.kind != "classic" {
+            let _ = writeln!(text, "type: {} (its members are not shown)", group.kind);
+        }
         let _ = writeln!(text, "coordinator: {} ({})", group.coordinator, self.coordinator);
         if !group.strategy.is_empty() {
             let _ = writeln!(text, "strategy: {}", group.strategy);

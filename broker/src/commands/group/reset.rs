@@ -137,10 +137,10 @@ impl Reset {
             // Offsets may be laid down before a group's first member comes.
             Err(client::Error::NoGroup { .. }) => {}
             Err(error) => return Err(error.into()),
-            Ok(described) if described.members.is_empty() => {}
+            Ok(described) if described.state == "Empty" => {}
             Ok(described) => {
-                let (group, count) = (group.to_owned(), described.members.len());
-                return Err(Failure::GroupHasMembers { group, count });
+                let (group, state) = (group.to_owned(), described.state);
+                return Err(Failure::GroupHasMembers { group, state });
             }
         }
         let deadline = Instant::now() + self.cluster.timeout;

@@ -21,7 +21,7 @@ CRATES = [
     ("quorum", ["--test", "sim", *FAST], quorum.MUTANTS),
 ]
 # As many seeds as the unit suite runs.
-QUORUM_SEEDS = "3000"
+QUORUM_SEEDS = "2000"
 
 
 def copy(into):

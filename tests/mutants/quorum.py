@@ -64,4 +64,7 @@ MUTANTS = [
     ("keep-leading-when-removed", "quorum/membership.rs",
      "if !self.is_voter() && self.log.voters.latest_at() < committed {",
      "if self.voters().is_empty() {"),
+    ("wait-for-a-killed-leader", "quorum/responses.rs",
+     "if refused && now >= self.refusal_counts_at {",
+     "if refused && now < 0 {"),
 ]

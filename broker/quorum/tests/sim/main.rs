@@ -38,8 +38,8 @@ use world::{Counts, World};
 
 pub(crate) const FETCH_TIMEOUT_MS: i64 = 200;
 pub(crate) const ELECTION_TIMEOUT_MS: i64 = 100;
-/// Half a minute on one core; fewer where the compiler has not optimised.
-const FRESH_SEEDS: u64 = if cfg!(debug_assertions) { 150 } else { 3_000 };
+/// Less than half a minute on one core; fewer where the compiler has not optimised.
+const FRESH_SEEDS: u64 = if cfg!(debug_assertions) { 150 } else { 2_000 };
 
 fn run(seed: u64, tracing: bool) -> Counts {
     let mut world = World::new(seed, tracing);

@@ -42,6 +42,10 @@ impl Oracle {
     pub(crate) fn elected(&mut self, node: &Node, epoch: LeaderEpoch) {
         let before = self.leaders.insert(epoch, node.id);
         assert!(before.is_none(), "epoch {epoch} is led by {before:?} and by {}", node.id);
+        let state = node.disk.durable.state.as_ref();
+        let state = state.map_or_else(ElectionState::default, |s| ElectionState::parse(s).unwrap());
+        let own = state.voted.is_some_and(|voted| is_vote(voted, (node.id, node.disk.directory)));
+        assert!(own && state.epoch == epoch, "node {} leads, its vote not on disk", node.id);
         let Some((last, _)) = self.committed.last() else { return };
         let at = self.end().plus(-1);
         let has = node.disk.now.has(at, LeaderEpoch(*last));

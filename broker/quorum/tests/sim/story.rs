@@ -24,6 +24,10 @@ pub(crate) fn run(world: &mut World) -> Counts {
     heal(world);
     recover(world);
     converge(world);
+    a_killed_leader_is_replaced(world);
+    heal(world);
+    recover(world);
+    converge(world);
     world.counts.elections = world.oracle.elections() as u64;
     world.counts.committed = world.oracle.committed.len() as u64;
     world.counts.clone()
@@ -261,4 +265,20 @@ fn a_lost_leader_gives_up(world: &mut World) {
     assert_ne!(role, Role::Leader, "node {leader} leads on without its majority");
     recover(world);
     assert_ne!(world.leader(), Some(leader));
+}
+
+/// A refused connection says that the leader's process is gone: most often another leads before
+/// anybody's patience with a silent leader would be over.
+fn a_killed_leader_is_replaced(world: &mut World) {
+    let leader = world.leader().unwrap();
+    if world.voters(leader).len() < 3 {
+        return;
+    }
+    world.stop(leader, false);
+    let until = world.now + FETCH_TIMEOUT_MS;
+    world.counts.leaders_killed += 1;
+    if world.run_until(until, |world| world.leader().is_some()) {
+        world.counts.replaced_at_once += 1;
+    }
+    recover(world);
 }

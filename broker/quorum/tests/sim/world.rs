@@ -66,10 +66,12 @@ pub(crate) struct Counts {
     pub(crate) resignations: u64,
     pub(crate) clock_jumps: u64,
     pub(crate) partitions: u64,
+    pub(crate) leaders_killed: u64,
+    pub(crate) replaced_at_once: u64,
 }
 
 impl Counts {
-    fn fields(&mut self) -> [&mut u64; 13] {
+    fn fields(&mut self) -> [&mut u64; 15] {
         [
             &mut self.steps,
             &mut self.elections,
@@ -84,6 +86,8 @@ impl Counts {
             &mut self.resignations,
             &mut self.clock_jumps,
             &mut self.partitions,
+            &mut self.leaders_killed,
+            &mut self.replaced_at_once,
         ]
     }
 
@@ -97,6 +101,7 @@ impl Counts {
     pub(crate) fn assert_all_happened(&mut self) {
         let text = format!("{self:?}");
         assert!(self.fields().into_iter().all(|count| *count > 0), "{text}");
+        assert!(self.replaced_at_once * 2 > self.leaders_killed, "{text}");
     }
 }
 

@@ -1,0 +1,207 @@
+//! Requests and answers that no honest node sends: extreme numbers, unknown voters, other
+//! clusters, garbage for records. The quorum refuses or survives them, and holds on to nothing.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test panics")]
+
+extern crate tidelog_quorum as quorum;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use quorum::{
+    AddVoterRequest, BeginEpochRequest, Body, Bootstrap, Config, Effect, EndEpochRequest, Endpoint,
+    Event, FetchBody, FetchRequest, FetchSnapshotBody, FetchSnapshotRequest, Loader, Payload,
+    Quorum, ReplicaKey, Request, Response, SnapshotId, UpdateVoterRequest, VoteRequest, Voter,
+    Voters,
+};
+use wire::ErrorCode;
+use wire::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
+
+fn endpoint(id: i32) -> Endpoint {
+    Endpoint { listener: "CONTROLLER".to_owned(), host: format!("node-{id}"), port: 9093 }
+}
+
+fn voter(id: i32) -> Voter {
+    Voter { id: BrokerId(id), directory: Uuid([id as u8; 16]), endpoints: vec![endpoint(id)] }
+}
+
+/// A voter of three, started.
+fn open() -> Quorum {
+    let voters = Voters::new(vec![voter(1), voter(2), voter(3)]);
+    let config = Config {
+        cluster_id: Some("ours".to_owned()),
+        bootstrap: Bootstrap::Voters(voters),
+        endpoints: vec![endpoint(1)],
+        ..Config::new(BrokerId(1), Uuid([1; 16]))
+    };
+    Loader::new(config).finish(Offset(0), Offset(0)).unwrap()
+}
+
+fn epoch() -> impl Strategy<Value = LeaderEpoch> {
+    prop_oneof![Just(i32::MIN), Just(-1), 0..4, Just(i32::MAX - 1), Just(i32::MAX)]
+        .prop_map(LeaderEpoch)
+}
+
+fn offset() -> impl Strategy<Value = Offset> {
+    prop_oneof![Just(i64::MIN), Just(-1), 0..4i64, Just(i64::MAX)].prop_map(Offset)
+}
+
+fn key() -> impl Strategy<Value = ReplicaKey> {
+    (prop_oneof![Just(i32::MIN), Just(-1), 1..5, Just(i32::MAX)], 0..5u8)
+        .prop_map(|(id, at)| ReplicaKey { id: BrokerId(id), directory: Uuid([at; 16]) })
+}
+
+fn snapshot_id() -> impl Strategy<Value = SnapshotId> {
+    (offset(), epoch()).prop_map(|(end_offset, epoch)| SnapshotId { end_offset, epoch })
+}
+
+fn any_voter() -> impl Strategy<Value = Voter> {
+    (key(), 0..40usize, 0..400usize).prop_map(|(key, count, length)| {
+        let endpoint = Endpoint { host: "h".repeat(length), ..endpoint(1) };
+        let endpoints = vec![endpoint; count];
+        Voter { id: key.id, directory: key.directory, endpoints }
+    })
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let number = prop_oneof![Just(i64::MIN), -1..2i64, Just(i64::MAX)];
+    let fetch = (epoch(), key(), offset(), epoch(), offset(), number.clone(), any::<u32>());
+    let snapshot = (epoch(), key(), snapshot_id(), any::<u64>(), any::<u32>());
+    prop_oneof![
+        (epoch(), key(), key(), epoch(), offset(), any::<bool>()).prop_map(
+            |(epoch, candidate, voter, last_epoch, end_offset, pre_vote)| {
+                let vote =
+                    VoteRequest { epoch, candidate, voter, last_epoch, end_offset, pre_vote };
+                Request::Vote(vote)
+            }
+        ),
+        (epoch(), key(), key()).prop_map(|(epoch, leader, voter)| {
+            let endpoints = vec![endpoint(1)];
+            Request::BeginEpoch(BeginEpochRequest { epoch, leader: leader.id, endpoints, voter })
+        }),
+        (epoch(), key(), prop::collection::vec(key(), 0..9)).prop_map(|(epoch, leader, all)| {
+            Request::EndEpoch(EndEpochRequest { epoch, leader: leader.id, successors: all })
+        }),
+        fetch.prop_map(|(epoch, replica, offset, last_epoch, high_watermark, wait, max_bytes)| {
+            Request::Fetch(FetchRequest {
+                epoch,
+                replica,
+                offset,
+                last_epoch,
+                high_watermark,
+                max_wait_ms: wait,
+                max_bytes,
+            })
+        }),
+        snapshot.prop_map(|(epoch, replica, id, position, max_bytes)| {
+            Request::FetchSnapshot(FetchSnapshotRequest { epoch, replica, id, position, max_bytes })
+        }),
+        (any_voter(), number, any::<bool>()).prop_map(|(voter, timeout_ms, ack)| {
+            Request::AddVoter(AddVoterRequest { voter, timeout_ms, ack_when_committed: ack })
+        }),
+        key().prop_map(Request::RemoveVoter),
+        (epoch(), any_voter()).prop_map(|(epoch, voter)| {
+            Request::UpdateVoter(UpdateVoterRequest { epoch, voter })
+        }),
+    ]
+}
+
+/// An answer to anything, with records that are none.
+fn response() -> impl Strategy<Value = Response> {
+    let garbage = prop::collection::vec(any::<u8>(), 0..200);
+    let garbage = garbage.prop_map(|bytes| Payload::Bytes(Bytes::from(bytes)));
+    let fetch = (offset(), prop::option::of(snapshot_id()), garbage.clone()).prop_map(
+        |(high_watermark, snapshot, records)| {
+            Body::Fetch(FetchBody {
+                high_watermark,
+                log_start: Offset(0),
+                diverging: None,
+                snapshot,
+                records,
+            })
+        },
+    );
+    let piece = (snapshot_id(), any::<u64>(), any::<u64>(), garbage).prop_map(
+        |(id, size, position, bytes)| {
+            Body::FetchSnapshot(FetchSnapshotBody { id, size, position, bytes })
+        },
+    );
+    let vote = any::<bool>().prop_map(|granted| Body::Vote { granted });
+    let body = prop_oneof![Just(Body::Empty), fetch, piece, vote];
+    (epoch(), prop::option::of(key()), body).prop_map(|(epoch, leader, body)| Response {
+        error: ErrorCode::None,
+        epoch,
+        leader: leader.map(|key| key.id),
+        endpoints: vec![endpoint(9)],
+        body,
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (request(), any::<u64>(), any::<bool>()).prop_map(|(request, token, theirs)| {
+            let cluster_id = Some(if theirs { "theirs" } else { "ours" }.to_owned());
+            Event::Request { token, cluster_id, request }
+        }),
+        2 => (response(), 0..40u64).prop_map(|(response, id)| Event::Response { id, response }),
+        1 => (0..40u64, any::<bool>())
+            .prop_map(|(id, refused)| Event::RequestFailed { id, refused }),
+        2 => Just(Event::Tick),
+    ]
+}
+
+/// The disk at once, as the node would; what it made durable comes back.
+fn complete(effect: &Effect) -> Option<Event> {
+    match effect {
+        Effect::PersistState { .. } => Some(Event::StatePersisted),
+        Effect::Flush { upto } => Some(Event::Flushed { upto: *upto }),
+        Effect::WriteSnapshot { id, .. } => Some(Event::SnapshotWritten { id: *id }),
+        Effect::ReadSnapshotPart { id } => {
+            Some(Event::SnapshotPartRead { id: *id, file: Bytes::from_static(b"torn") })
+        }
+        _ => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_message_harms_a_quorum(events in prop::collection::vec((event(), 0..200i64), 1..80)) {
+        let mut quorum = open();
+        let mut now = 0;
+        let mut asked = 0;
+        let mut answered = 0;
+        let mut todo = vec![Event::Start];
+        for (event, wait) in events {
+            todo.push(event);
+            now += wait;
+            while let Some(event) = (!todo.is_empty()).then(|| todo.remove(0)) {
+                asked += usize::from(matches!(event, Event::Request { .. }));
+                let before = quorum.high_watermark();
+                for effect in quorum.step(now, event) {
+                    prop_assert!(!matches!(effect, Effect::Fatal { .. }), "{effect:?}");
+                    answered += usize::from(matches!(effect, Effect::Respond { .. }));
+                    todo.extend(complete(&effect));
+                }
+                prop_assert!(quorum.high_watermark() >= before);
+                prop_assert!(quorum.voters().len() <= 64);
+                prop_assert!(answered <= asked, "nobody is answered twice");
+            }
+        }
+    }
+
+    /// Other clusters are told so, whatever they ask.
+    #[test]
+    fn another_cluster_is_refused(request in request()) {
+        let mut quorum = open();
+        let start = quorum.step(0, Event::Start);
+        start.iter().filter_map(complete).for_each(|event| drop(quorum.step(0, event)));
+        let cluster_id = Some("theirs".to_owned());
+        let effects = quorum.step(1, Event::Request { token: 7, cluster_id, request });
+        let error = effects.iter().find_map(|effect| match effect {
+            Effect::Respond { token: 7, response } => Some(response.error),
+            _ => None,
+        });
+        prop_assert_eq!(error, Some(ErrorCode::InconsistentClusterId));
+        prop_assert_eq!(quorum.epoch(), LeaderEpoch(0));
+    }
+}

@@ -1,6 +1,6 @@
-"""Plants bugs in the group coordinator and in the metadata quorum, one at a time in a scratch copy,
-and shows which tests catch each: python -m tests.mutants [NAME...]. Run by hand; a bug that survives
-fails the run."""
+"""Plants bugs in the group coordinator and in the metadata quorum, one at a time in a scratch
+copy, and shows which tests catch each: python -m tests.mutants [NAME...]. Run by hand; a bug that
+survives fails the run."""
 
 import argparse
 import os

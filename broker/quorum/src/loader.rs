@@ -13,8 +13,8 @@ use crate::{Bootstrap, Config, ElectionState, Error, Quorum, Snapshot, SnapshotI
 
 /// Reads what the node finds in the metadata directory, in this order: `quorum-state`, the
 /// snapshots, the log's batches from its start. The records that it hands back make the state:
-/// those of the snapshot, which the node has made sure is durable, are committed; those of the log are once `Committed` has passed them,
-/// which in a quorum of several may never be.
+/// those of the snapshot, which the node has made sure is durable, are committed; those of the log
+/// are once `Committed` has passed them, which in a quorum of several may never be.
 #[derive(Debug)]
 pub struct Loader {
     config: Config,

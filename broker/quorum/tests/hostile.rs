@@ -1,6 +1,6 @@
 //! Requests and answers that no honest node sends: extreme numbers, unknown voters, other
 //! clusters, garbage for records. The quorum refuses or survives them, and holds on to nothing.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test panics")]
+#![expect(clippy::unwrap_used, reason = "a test panics")]
 
 extern crate tidelog_quorum as quorum;
 

@@ -13,6 +13,8 @@ def topics(run):
     assert found == [[number, 1, [1], [1]] for number in range(3)], found
     assert run.refused("create_topic", topic=name, partitions=1) == 36
     assert run.refused("create_topic", topic="no spaces", partitions=1) == 17
+    run.call("create_topic", topic=f"{name}.same", partitions=1)
+    assert run.refused("create_topic", topic=f"{name}_same", partitions=1) == 17
     assert run.refused("create_topic", topic=run.name(), partitions=0) == 37
     assert run.refused("create_topic", topic=run.name(), partitions=1, replication=3) == 38
     assert run.refused("create_topic", topic=run.name(), partitions=1,

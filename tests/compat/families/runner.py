@@ -282,6 +282,8 @@ def run_all(kind, only=()):
     if not wanted:
         return 0, 0
     known = listed_lacks()
+    strange = known - {(family.name, name) for name, _ in SCENARIOS for family in FAMILIES}
+    assert known and not strange, f"{TABLE.name}: no such family or scenario: {strange}"
     results = Results()
     began = time.monotonic()
     used = [family for family in FAMILIES if any(each[2] is family for each in wanted)]

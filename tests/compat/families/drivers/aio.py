@@ -172,7 +172,7 @@ class Ops:
         """Sends all, then waits."""
         config = {"acks": acks if acks == "all" else int(acks),
                   "compression_type": CODECS[codec], "linger_ms": linger_ms,
-                  "enable_idempotence": idempotent}
+                  "enable_idempotence": idempotent, "metadata_max_age_ms": 1000}
         if max_bytes:
             config["max_request_size"] = max_bytes
         producer = await self.producer(**config)
@@ -181,7 +181,7 @@ class Ops:
             partition=each.get("partition"), timestamp_ms=each.get("timestamp"),
             headers=[(name, dec(data)) for name, data in each.get("headers") or []])
             for each in records]
-        found = await asyncio.wait_for(asyncio.gather(*futures), 30)
+        found = await asyncio.wait_for(asyncio.gather(*futures), 55)
         if acks == "0":
             return {"acks": [[each.get("partition"), -1] for each in records]}
         return {"acks": [[each.partition, each.offset] for each in found]}

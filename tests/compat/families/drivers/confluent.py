@@ -138,7 +138,8 @@ class Ops(Members):
                 max_bytes=None, linger_ms=5):
         """Sends all, then waits."""
         config = {"acks": acks, "compression.type": codec, "linger.ms": linger_ms,
-                  "enable.idempotence": idempotent, "partitioner": "murmur2_random"}
+                  "enable.idempotence": idempotent, "partitioner": "murmur2_random",
+                  "topic.metadata.refresh.interval.ms": 1000}
         if max_bytes:
             config["message.max.bytes"] = max_bytes
         producer = self.producer(**config)
@@ -164,7 +165,7 @@ class Ops(Members):
             checked(lambda: producer.produce(
                 topic, dec(each["value"]), dec(each.get("key")), headers=headers,
                 on_delivery=note(index), **options))
-        producer.flush(30)
+        producer.flush(55)
         if errors:
             raise failure(errors[0])
         if None in found:

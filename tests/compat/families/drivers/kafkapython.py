@@ -160,7 +160,7 @@ class Ops(Members):
         """Sends all, then waits."""
         config = {"acks": acks if acks == "all" else int(acks),
                   "compression_type": CODECS[codec], "linger_ms": linger_ms,
-                  "enable_idempotence": idempotent}
+                  "enable_idempotence": idempotent, "metadata_max_age_ms": 1000}
         if not idempotent:
             config["max_in_flight_requests_per_connection"] = 1
         if max_bytes:
@@ -173,8 +173,8 @@ class Ops(Members):
             partition=each.get("partition"), timestamp_ms=each.get("timestamp"),
             headers=[(name, dec(data)) for name, data in each.get("headers") or []]))
             for each in records]
-        producer.flush(30)
-        found = [checked(lambda f=future: f.get(30)) for future in futures]
+        producer.flush(55)
+        found = [checked(lambda f=future: f.get(55)) for future in futures]
         return {"acks": [[each.partition, each.offset if acks != "0" else -1]
                          for each in found]}
 

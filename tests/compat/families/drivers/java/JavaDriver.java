@@ -254,6 +254,7 @@ public class JavaDriver {
         config.put("acks", text(r, "acks", "all"));
         config.put("compression.type", text(r, "codec", "none"));
         config.put("enable.idempotence", r.path("idempotent").asBoolean(false));
+        config.put("metadata.max.age.ms", 1000);
         config.put("linger.ms", number(r, "linger_ms", 5));
         if (r.hasNonNull("max_bytes")) config.put("max.request.size", r.get("max_bytes").asInt());
         synchronized (producers) {

@@ -115,7 +115,7 @@ function headersOf (list) {
 async function producer (idempotent) {
   if (!producers.has(idempotent)) {
     const made = kafka.producer({
-      idempotent, maxInFlightRequests: 1, allowAutoTopicCreation: false,
+      idempotent, maxInFlightRequests: 1, allowAutoTopicCreation: false, metadataMaxAge: 1000,
       createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
     })
     producers.set(idempotent, made.connect().then(() => made))

@@ -119,7 +119,7 @@ func producer(r *line.Request) *kgo.Client {
 	}
 	options := []kgo.Opt{
 		kgo.ProducerBatchCompression(codecs[r.Codec]), kgo.ProducerLinger(ms(r.LingerMs)),
-		kgo.RecordPartitioner(partitioner{}),
+		kgo.RecordPartitioner(partitioner{}), kgo.MetadataMaxAge(time.Second),
 	}
 	switch r.Acks {
 	case "0":
@@ -154,7 +154,7 @@ func produce(r *line.Request) (line.Ok, error) {
 		}
 		records[n] = record
 	}
-	if err := producer(r).ProduceSync(within(30), records...).FirstErr(); err != nil {
+	if err := producer(r).ProduceSync(within(55), records...).FirstErr(); err != nil {
 		return nil, failure(err)
 	}
 	acks := make([][2]int64, len(records))

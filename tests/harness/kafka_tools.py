@@ -26,6 +26,7 @@ NAMES = {
     "verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
     "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
     "log-dirs": "org.apache.kafka.tools.LogDirsCommand",
+    "transactions": "org.apache.kafka.tools.TransactionsCommand",
     "producer-perf": "org.apache.kafka.tools.ProducerPerformance",
     "consumer-perf": "org.apache.kafka.tools.ConsumerPerformance",
 }

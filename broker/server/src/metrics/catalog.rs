@@ -131,9 +131,9 @@ section! { STORAGE, "Logs and disks":
         "Log directories out of service.";
     LOG_DIR_OFFLINE = Gauge "kafka_log_logmanager_logdirectoryoffline" ["logDirectory"]
         "1 when the log directory is out of service.";
-    LOG_DIR_BYTES = Gauge "tidelog_log_directory_size_bytes" ["logDirectory"]
+    LOG_DIR_BYTES = Gauge "tidelog_log_directory_size_bytes" ["log_directory"]
         "Bytes of the file system that holds the log directory.";
-    LOG_DIR_FREE = Gauge "tidelog_log_directory_free_bytes" ["logDirectory"]
+    LOG_DIR_FREE = Gauge "tidelog_log_directory_free_bytes" ["log_directory"]
         "Bytes that may still be written to it.";
 }
 

@@ -1,5 +1,7 @@
 //! This broker and the cluster: what a dashboard shows first.
 
+use std::path::Path;
+
 use node::Node;
 use wire::ids::BrokerId;
 
@@ -73,25 +75,25 @@ impl Here {
 
 fn write_dirs(text: &mut Text, node: &Node) {
     let dirs = node.log_dir_space();
-    let labels = |path: &std::path::Path| {
+    let labels = |name: &str, path: &Path| {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        Labels::new(&[("logDirectory", &path.display().to_string())])
+        Labels::new(&[(name, &path.display().to_string())])
     };
     let offline = dirs.iter().filter(|(_, space)| space.is_none()).count();
     text.single(&LOG_DIRS_OFFLINE, offline);
     text.family(&LOG_DIR_OFFLINE);
     for (path, space) in &dirs {
-        text.sample("", &labels(path), u8::from(space.is_none()));
+        text.sample("", &labels("logDirectory", path), u8::from(space.is_none()));
     }
     if offline == dirs.len() {
         return;
     }
     text.family(&LOG_DIR_BYTES);
     for (path, space) in dirs.iter().filter_map(|(path, space)| Some((path, (*space)?))) {
-        text.sample("", &labels(path), space.total);
+        text.sample("", &labels("log_directory", path), space.total);
     }
     text.family(&LOG_DIR_FREE);
     for (path, space) in dirs.iter().filter_map(|(path, space)| Some((path, (*space)?))) {
-        text.sample("", &labels(path), space.free);
+        text.sample("", &labels("log_directory", path), space.free);
     }
 }

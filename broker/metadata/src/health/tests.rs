@@ -1,3 +1,5 @@
+//! Which brokers may be restarted, and why not.
+
 use super::*;
 use crate::MetadataRecord;
 use wire::ids::Uuid;

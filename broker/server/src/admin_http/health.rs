@@ -122,9 +122,10 @@ fn verdict(
         .into_iter()
         .collect();
     reasons.extend(concerns.iter().take(REASONS_MAX).map(reason));
-    let mut answer = json!({ "safe": safe, "reasons": reasons });
-    if let Some(more) = concerns.len().checked_sub(REASONS_MAX).filter(|more| *more > 0) {
-        answer["reasons_left_out"] = json!(more);
-    }
+    let more = concerns.len().saturating_sub(REASONS_MAX);
+    let answer = match more {
+        0 => json!({ "safe": safe, "reasons": reasons }),
+        more => json!({ "safe": safe, "reasons": reasons, "reasons_left_out": more }),
+    };
     (if safe { StatusCode::OK } else { StatusCode::CONFLICT }, Json(answer))
 }

@@ -134,7 +134,8 @@ async fn answer(stream: TcpStream, address: SocketAddr, router: Router) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
         request.extensions_mut().insert(Asker(address));
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|e| match e {})) }
+        let answer = router.oneshot(request);
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -14,7 +14,7 @@ pub(super) fn respond(broker: &Broker, context: FetchContext, round: Round) -> R
     for found in &round.found {
         if let Some(partition) = &found.partition {
             let bytes = found.data.records.as_ref().map_or(0, Records::len);
-            partition.note_fetched(bytes as u64);
+            partition.note_fetched(bytes);
         }
     }
     let outcomes: Vec<Outcome> = round.found.iter().map(|found| found.outcome).collect();

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from ..harness.broker import KINDS
-from . import kill9, suite  # noqa: F401  (importing registers the scenarios)
+from . import disks, kill9, suite  # noqa: F401  (importing registers the scenarios)
 
 
 class Context:

@@ -75,6 +75,7 @@ pub(crate) fn log_config(topic: &Resolved, limits: &LogLimits) -> LogConfig {
             delete: topic.list_has("cleanup.policy", "delete"),
             compact: topic.list_has("cleanup.policy", "compact"),
         },
+        preallocate: topic.boolean("preallocate"),
         max_message_bytes: bytes("max.message.bytes", standard.max_message_bytes),
         compression: Compression::of(topic.string("compression.type"), |codec| level(topic, codec)),
         timestamp_type: match topic.string("message.timestamp.type") {

@@ -15,8 +15,10 @@ use storage::LogConfig;
 use storage::checkpoints::partition_metadata;
 use storage::config::CleanupPolicy;
 use storage::directory::LogDir;
-use storage::disk::{Disk, DiskErrorKind, read_file, write_file_atomically};
-use storage::error::{AppendError, ReadError};
+use storage::disk::{
+    Disk, DiskErrorKind, read_file, write_file_atomically, write_file_in_any_case,
+};
+use storage::error::{AppendError, LogError, ReadError};
 use storage::log::{AppendOrigin, Log, OpenArgs, RecoveryReport};
 use wire::ids::{Offset, TopicId, Uuid};
 use wire::metadata_frame;
@@ -36,6 +38,8 @@ const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
 const READ_BYTES: u32 = 4 << 20;
 /// `metadata.log.segment.bytes`
 const SEGMENT_BYTES: u32 = 1 << 30;
+/// Space kept for the log on its disk: a node starts, and topics are deleted, on a full disk too.
+const RESERVED_BYTES: u64 = 1 << 20;
 /// The largest batch: the quorum's own limit rules.
 const BATCH_BYTES_MAX: u32 = 64 << 20;
 
@@ -82,7 +86,7 @@ impl MetadataLog {
         if log_dir.was_closed_clean()? {
             recovery_point = Offset(i64::MAX);
         }
-        let (log, report) = Log::open(OpenArgs {
+        let (mut log, report) = Log::open(OpenArgs {
             disk: Arc::clone(&disk),
             dir: dir.clone(),
             config: Arc::new(log_config()),
@@ -106,6 +110,7 @@ impl MetadataLog {
         };
         // What is appended from now on may be torn by the next crash.
         log_dir.consume_clean_marker()?;
+        log.reserve(RESERVED_BYTES);
         let mut opened = Self { disk, dir, log, config, quorum, next_token: 0 };
         opened.start(now_ms, &image)?;
         Ok((opened, image, report))
@@ -204,7 +209,8 @@ impl MetadataLog {
     ) -> Result<Option<Event>, Error> {
         match effect {
             Effect::PersistState { file } => {
-                write_file_atomically(&*self.disk, &self.dir.join(QUORUM_STATE), &file)?;
+                // Less than a sector, which a disk writes whole or not at all.
+                write_file_in_any_case(&*self.disk, &self.dir.join(QUORUM_STATE), &file)?;
                 return Ok(Some(Event::StatePersisted));
             }
             Effect::Append { batch, first, epoch, .. } => {
@@ -216,6 +222,7 @@ impl MetadataLog {
                     }
                     .into());
                 }
+                self.log.reserve(RESERVED_BYTES);
             }
             Effect::Flush { upto } => {
                 self.log.flush()?;
@@ -232,6 +239,12 @@ impl MetadataLog {
             }
             Effect::WriteSnapshot { id, name, file } => {
                 write_file_atomically(&*self.disk, &self.dir.join(name), &file)?;
+                // Whole segments are given up, so that the next snapshot can free this one.
+                match self.log.roll(now_ms) {
+                    Err(LogError::Disk(error)) if error.heals() => {}
+                    rolled => drop(rolled?),
+                }
+                self.log.reserve(RESERVED_BYTES);
                 return Ok(Some(Event::SnapshotWritten { id }));
             }
             Effect::TrimLog { start } => self.trim(now_ms, start)?,

@@ -127,6 +127,16 @@ impl Node {
         topic.partition(index).cloned()
     }
 
+    /// Whether this broker serves its replica of a partition. False while the log is out of service;
+    /// true when there is none here.
+    #[must_use]
+    pub fn is_served(&self, id: TopicId, index: PartitionIndex) -> bool {
+        match self.partition(id, index) {
+            Ok(partition) => partition.check_serving().is_ok(),
+            Err(error) => error != ErrorCode::KafkaStorageError,
+        }
+    }
+
     /// A call on the partition failed: if the disk under it is broken, its directory goes offline
     /// with all partitions on it. To be called with every error of [`Partition::append`],
     /// [`Partition::read`] and [`Partition::flush`]; cheap when the disk is not to blame.

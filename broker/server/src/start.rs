@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use node::{Endpoint, Node};
+use node::{Endpoint, Node, NodeConfig};
 use storage::disk::os::OsDisk;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -94,9 +94,7 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let admin = admin_socket.as_ref().map(|(_, address)| *address);
     config.node.endpoints = endpoints(&config.listeners, &addresses);
     let log_dirs = config.node.log_dirs.clone();
-    let node = Node::open(config.node, Arc::new(OsDisk), clock.now_ms(), seed())?;
-    let node = Arc::new(node);
-    maintenance::say_notices(&node);
+    let node = open_node(config.node, &*clock)?;
     load_groups(&data, &node, &clock);
     let mut stopping = None;
     let drain = config.drain_timeout;
@@ -153,6 +151,15 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
         listeners,
         admin,
     })
+}
+
+fn open_node(mut config: NodeConfig, clock: &dyn Clock) -> Result<Arc<Node>, Error> {
+    // Before the logs are opened, which hold a descriptor each.
+    let descriptors = runtime::limits::raise_descriptor_limit();
+    config.settings.partitions_max = runtime::limits::partitions_max(descriptors);
+    let node = Node::open(config, Arc::new(OsDisk), clock.now_ms(), seed())?;
+    maintenance::say_notices(&node);
+    Ok(Arc::new(node))
 }
 
 /// Reads the groups back on a thread that may block; until then they answer that they load.

@@ -52,6 +52,8 @@ pub struct LogConfig {
     pub file_delete_delay_ms: i64,
     /// `cleanup.policy`.
     pub cleanup: CleanupPolicy,
+    /// `preallocate`: a new segment gets all its space at once.
+    pub preallocate: bool,
     /// `max.message.bytes`: the largest batch a client may append.
     pub max_message_bytes: u32,
     /// `compression.type`.
@@ -87,6 +89,7 @@ impl Default for LogConfig {
             retention_ms: 7 * DAY_MS,
             file_delete_delay_ms: 60_000,
             cleanup: CleanupPolicy { delete: true, compact: false },
+            preallocate: false,
             max_message_bytes: 1_048_588,
             compression: Compression::Producer,
             timestamp_type: TimestampType::CreateTime,

@@ -61,6 +61,8 @@ pub struct Settings {
     pub delete_topic_enable: bool,
     /// `auto.create.topics.enable`.
     pub auto_create_topics_enable: bool,
+    /// Partitions that a broker which is alone may have: each holds a descriptor.
+    pub partitions_max: usize,
     /// `offsets.topic.num.partitions`.
     pub offsets_topic_num_partitions: i32,
     /// `offsets.topic.replication.factor`.
@@ -97,6 +99,7 @@ impl Settings {
             default_replication_factor: 1,
             delete_topic_enable: true,
             auto_create_topics_enable: true,
+            partitions_max: usize::MAX,
             offsets_topic_num_partitions: 50,
             offsets_topic_replication_factor: 3,
             offsets_topic_segment_bytes: 104_857_600,
@@ -113,6 +116,22 @@ impl Settings {
 }
 
 impl Context<'_> {
+    /// Refuses partitions that the broker could not open the files of, `pending` others decided.
+    /// Brokers that share the load are not judged here.
+    fn check_room(&self, pending: usize, more: usize) -> Result<(), Refusal> {
+        let (now, max) = (self.image.topics.partition_count(), self.settings.partitions_max);
+        let wanted = now.saturating_add(pending).saturating_add(more);
+        if wanted <= max || self.image.brokers.iter().nth(1).is_some() {
+            return Ok(());
+        }
+        let message = format!(
+            "{more} more partitions would make {wanted}, and this broker can hold {max}: every \
+             partition keeps a file open. Raise the limit of open files (ulimit -n, LimitNOFILE) \
+             and start the broker again."
+        );
+        Err(Refusal::new(ErrorCode::PolicyViolation, message))
+    }
+
     /// An id that no topic has and that nobody reserved.
     fn new_topic_id(&mut self) -> TopicId {
         loop {

@@ -55,8 +55,11 @@ fn kafka_reads_a_nodes_metadata_and_groups() {
     let _ = std::fs::remove_dir_all(&root);
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     let mut small = config(&[root.to_str().unwrap()]);
-    small.metadata_snapshot_bytes = 2_000;
+    let metadata = root.join("__cluster_metadata-0");
+    let mut wanted = Vec::new();
     for round in 0..2 {
+        // Snapshots free what was before them, so the first round has none.
+        small.metadata_snapshot_bytes = [1 << 20, 2_000][usize::try_from(round).unwrap()];
         let node = open_with(small.clone(), &disk, NOW + round);
         create_code(&node, &format!("kept-{round}"), 3, &[("retention.ms", "1000")]);
         create(&node, "gone", 1);
@@ -73,12 +76,18 @@ fn kafka_reads_a_nodes_metadata_and_groups() {
         node.load_groups(NOW);
         commit_as_only_member(&node, "kept-0", 42);
         node.shutdown(NOW).unwrap();
+        for log in files(&metadata, ".log").iter().filter(|_| round == 0) {
+            let copy = root.join(log.file_name().unwrap());
+            std::fs::copy(log, &copy).unwrap();
+            wanted.push(copy);
+        }
     }
 
-    let metadata = root.join("__cluster_metadata-0");
     let snapshots = files(&metadata, ".checkpoint");
     assert!(!snapshots.is_empty());
-    let mut wanted = files(&metadata, ".log");
+    let first = files(&metadata, ".log").swap_remove(0);
+    assert!(!first.ends_with(format!("{:020}.log", 0)), "snapshots free the log's beginning");
+    wanted.extend(files(&metadata, ".log"));
     wanted.extend(snapshots);
     let text = dump("--cluster-metadata-decoder", &wanted);
     for record in [

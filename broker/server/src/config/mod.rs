@@ -102,6 +102,7 @@ impl Settings {
                 offsets_topic_num_partitions: self.groups.topic_partitions,
                 offsets_topic_replication_factor: self.groups.topic_replication_factor,
                 offsets_topic_segment_bytes: self.groups.topic_segment_bytes,
+                partitions_max: usize::MAX,
                 topic_defaults: self.topic_defaults.clone(),
             },
             log_limits: LogLimits {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use metadata::image::Topic;
 use metadata::{Image, topic_name};
 use wire::ErrorCode;
-use wire::ids::PartitionIndex;
+use wire::ids::{PartitionIndex, TopicId};
 use wire::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use wire::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
@@ -80,7 +80,7 @@ impl Page<'_> {
                 break;
             }
             self.left -= 1;
-            partitions.push(describe(self.call, self.image, *index, partition));
+            partitions.push(describe(self.call, self.image, (topic.id, *index), partition));
         }
         self.response.topics.push(DescribeTopicPartitionsResponseTopic {
             error_code: ErrorCode::None.code(),
@@ -124,10 +124,10 @@ impl Page<'_> {
 fn describe(
     call: &Call,
     image: &Image,
-    index: PartitionIndex,
+    (topic, index): (TopicId, PartitionIndex),
     partition: &metadata::image::Partition,
 ) -> DescribeTopicPartitionsResponsePartition {
-    let replicas = Replicas::of(call, image, partition);
+    let replicas = Replicas::of(call, image, (topic, index), partition);
     DescribeTopicPartitionsResponsePartition {
         error_code: replicas.error.code(),
         partition_index: index.0,

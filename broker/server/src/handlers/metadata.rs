@@ -148,7 +148,7 @@ fn failed(error: ErrorCode) -> MetadataResponseTopic {
 
 fn found(call: &Call, image: &Image, topic: &Topic, operations: bool) -> MetadataResponseTopic {
     let partitions = topic.partitions.iter().map(|(index, partition)| {
-        let replicas = Replicas::of(call, image, partition);
+        let replicas = Replicas::of(call, image, (topic.id, *index), partition);
         MetadataResponsePartition {
             error_code: replicas.error.code(),
             partition_index: index.0,

@@ -3,7 +3,7 @@
 use metadata::Image;
 use metadata::image::Partition;
 use wire::ErrorCode;
-use wire::ids::BrokerId;
+use wire::ids::{BrokerId, PartitionIndex, TopicId};
 
 use crate::dispatch::Call;
 
@@ -18,19 +18,30 @@ pub(super) struct Replicas {
 }
 
 impl Replicas {
-    pub(super) fn of(call: &Call, image: &Image, partition: &Partition) -> Self {
+    /// A partition whose only log is here and out of service (its directory is offline, or it is
+    /// lost) has no leader, as with Kafka.
+    pub(super) fn of(
+        call: &Call,
+        image: &Image,
+        (topic, index): (TopicId, PartitionIndex),
+        partition: &Partition,
+    ) -> Self {
+        let here = call.broker.node.node_id();
+        let served = || call.broker.node.is_served(topic, index);
+        let out_of_service = partition.leader == here && !served();
         let reachable = |id: BrokerId| {
             let broker = image.brokers.get(id).filter(|broker| !broker.fenced);
             broker.is_some_and(|b| call.broker.endpoint(b, call.peer.listener).is_some())
         };
-        let (error, leader) = if !partition.has_leader() {
+        let (error, leader) = if !partition.has_leader() || out_of_service {
             (ErrorCode::LeaderNotAvailable, -1)
         } else if !reachable(partition.leader) {
             (ErrorCode::ListenerNotFound, -1)
         } else {
             (ErrorCode::None, partition.leader.0)
         };
-        let offline = partition.replicas.iter().copied().filter(|id| !reachable(*id));
+        let offline = partition.replicas.iter().copied();
+        let offline = offline.filter(|id| !reachable(*id) || (out_of_service && *id == here));
         Self {
             error,
             leader,

@@ -6,6 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors kept for logs, listeners and the admin endpoint.
 const DESCRIPTORS_RESERVED: u64 = 256;
+/// Descriptors that partitions leave to others at most.
+const DESCRIPTORS_RESERVED_MAX: u64 = 16_384;
 /// The share of the machine's memory that requests being received may take.
 const REQUEST_MEMORY_SHARE: u64 = 4;
 const REQUEST_MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -19,6 +21,13 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
         Ok(()) => hard.unwrap_or(u64::MAX),
         Err(_) => limit.current.unwrap_or(u64::MAX),
     }
+}
+
+/// The most partitions, a file each, that leave descriptors for connections and everything else.
+pub(crate) fn partitions_max(descriptors: u64) -> usize {
+    let least = DESCRIPTORS_RESERVED.min(descriptors / 2);
+    let reserved = (descriptors / 4).clamp(least, DESCRIPTORS_RESERVED_MAX);
+    usize::try_from(descriptors.saturating_sub(reserved)).unwrap_or(usize::MAX)
 }
 
 /// The most connections that leave descriptors for everything else.
@@ -67,6 +76,13 @@ mod tests {
         assert_eq!(connections_max(usize::MAX, 1024), 768);
         assert_eq!(connections_max(usize::MAX, 300), 150);
         assert_eq!(connections_max(10, 1024), 10);
+    }
+
+    #[test]
+    fn partitions_leave_a_reserve() {
+        assert_eq!(partitions_max(256), 128);
+        assert_eq!(partitions_max(1024), 768);
+        assert_eq!(partitions_max(1 << 20), (1 << 20) - 16_384);
     }
 
     #[test]

@@ -175,3 +175,16 @@ pub fn write_file_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Resu
     disk.rename(&tmp, path)?;
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
+
+/// Replaces a file's content atomically or, on a full disk, by writing over it in its place: for
+/// small files that must be writable then too, and whose loss to a crash right then can be borne.
+pub fn write_file_in_any_case(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    match write_file_atomically(disk, path, bytes) {
+        Err(error) if error.heals() && disk.exists(path)? => {}
+        done => return done,
+    }
+    let file = disk.open(path, Access::ReadWrite)?;
+    file.write_all_at(&[IoSlice::new(bytes)], 0)?;
+    file.truncate(bytes.len() as u64)?;
+    file.sync_all()
+}

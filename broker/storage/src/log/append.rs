@@ -310,6 +310,25 @@ impl Log {
         }
     }
 
+    /// Reserves space for `ahead` bytes behind the log's end, when less than half of it is left:
+    /// they can then be appended though the disk be full. Does what can be done.
+    pub fn reserve(&mut self, ahead: u64) {
+        let at = self.segments.len().saturating_sub(1);
+        let Some(segment) = self.segments.get(at).filter(|_| !self.poisoned) else { return };
+        let (base, size) = (segment.base, segment.size);
+        let left = match self.reserved {
+            (of, upto) if of == base => upto.saturating_sub(size),
+            _ => 0,
+        };
+        if left > ahead / 2 {
+            return;
+        }
+        let upto = size.saturating_add(ahead);
+        if self.segments.file(at).is_ok_and(|file| file.preallocate(upto).is_ok()) {
+            self.reserved = (base, upto);
+        }
+    }
+
     /// Why nothing may be appended any more.
     fn closed(&self) -> AppendError {
         self.quarantine.map_or(AppendError::Poisoned, AppendError::Quarantined)

@@ -251,6 +251,9 @@ impl Log {
             // As the last clean stop left it; or never written to, and made anew when it is lost.
             return Ok(self.recovery_point());
         }
+        if self.config.preallocate {
+            self.trim_active();
+        }
         let result = self.write_active_indexes().and_then(|()| self.write_snapshot(self.end));
         result.map_err(|error| self.maintenance_failed(error))?;
         let mut job = self.begin_flush(FlushScope::All);

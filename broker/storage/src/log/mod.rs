@@ -76,6 +76,8 @@ pub struct Log {
     closed_indexes: BTreeMap<i64, UnsyncedIndex>,
     /// How often the log was cut back since it was opened.
     truncations: u64,
+    /// The segment that space is reserved for, and up to which size.
+    reserved: (i64, u64),
     /// Lets one flush at a time run, and none after a failed one.
     flush_gate: Arc<FlushGate>,
     /// Something on disk is not yet as a clean stop leaves it.

@@ -220,6 +220,7 @@ impl Log {
             epoch_changes: Changes::default(),
             closed_indexes: BTreeMap::new(),
             truncations: 0,
+            reserved: (-1, 0),
             flush_gate: Arc::default(),
             touched: false,
             poisoned: false,

@@ -15,7 +15,8 @@ use wire::ids::{LeaderEpoch, Offset};
 use super::{CutTail, Log};
 use crate::disk::DiskFile;
 use crate::error::{Corruption, LogError};
-use crate::segment::Indexes;
+use crate::producers::snapshot;
+use crate::segment::{self, Indexes};
 use crate::walk::{Found, Step, Walk, sound_upto};
 
 /// What opening a log found and did.
@@ -76,7 +77,15 @@ impl Log {
             self.write_recovered_indexes(at, base)?;
             if let Some(next) = self.segments.next_base(at) {
                 self.end = self.end.max(next);
-                self.write_snapshot(self.end)?;
+                match self.write_snapshot(self.end) {
+                    // No space: the producers' state is in the batches too.
+                    Err(error) if error.heals() => {
+                        let _ = self
+                            .disk
+                            .remove_file(&self.segments.path(self.end, snapshot::EXTENSION));
+                    }
+                    written => written?,
+                }
             }
         }
         Ok(())
@@ -117,8 +126,8 @@ impl Log {
         !self.may_be_sparse && next.is_some_and(|next| next > self.end)
     }
 
-    /// Replaces what a crash left of a segment's indexes. The active segment's may wait when the
-    /// disk is full.
+    /// Replaces what a crash left of a segment's indexes. When the disk is full they serve from
+    /// memory, and are built anew when they are next wanted.
     fn write_recovered_indexes(&mut self, at: usize, base: i64) -> Result<(), LogError> {
         let is_active = at + 1 == self.segments.len();
         let Some(mut indexes) = self.segments.get_mut(at).and_then(|it| it.indexes.take()) else {
@@ -133,7 +142,13 @@ impl Log {
             segment.indexes = indexes.into();
         }
         match result {
-            Err(error) if !(is_active && error.heals()) => Err(error.into()),
+            Err(error) if !error.heals() => Err(error.into()),
+            Err(_) if !is_active => {
+                for extension in [segment::INDEX, segment::TIME_INDEX] {
+                    let _ = self.disk.remove_file(&self.segments.path(base, extension));
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -4,7 +4,9 @@ use wire::ids::Offset;
 
 use super::Log;
 use super::unsynced::UnsyncedIndex;
-use crate::disk::{Access, DiskError};
+use std::sync::Arc;
+
+use crate::disk::{Access, DiskError, DiskFile};
 use crate::error::LogError;
 use crate::producers::snapshot;
 use crate::segment::{self, Segment};
@@ -119,12 +121,39 @@ impl Log {
             // what was just written about it must be durable now.
             self.sync_closing_files(base)?;
         }
-        let path = self.segments.path(base, segment::LOG);
-        let file = self.disk.open(&path, Access::CreateTruncate)?;
+        let file = self.new_file(base)?;
+        if self.config.preallocate || self.reserved.0 == closed {
+            self.trim_active();
+        }
         self.name_changes.mark();
         self.segments.push(Segment::new(base, now_ms), file);
         self.index_written(closed);
         Ok(())
+    }
+
+    /// Makes the file of a new segment, with all its space when the topic wants that.
+    pub(super) fn new_file(&self, base: i64) -> Result<Arc<dyn DiskFile>, DiskError> {
+        let path = self.segments.path(base, segment::LOG);
+        let file = self.disk.open(&path, Access::CreateTruncate)?;
+        let bytes = u64::from(self.config.segment_bytes);
+        if self.config.preallocate
+            && let Err(error) = file.preallocate(bytes)
+        {
+            // The active segment stays the last one.
+            let _ = self.disk.remove_file(&path);
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    /// Gives back the space that the active segment has and does not need any more. What cannot be
+    /// given back is space, not data.
+    pub(super) fn trim_active(&mut self) {
+        let at = self.segments.len().saturating_sub(1);
+        let Some(segment) = self.segments.get(at) else { return };
+        if let Ok(file) = self.segments.file(at) {
+            let _ = file.truncate(segment.size);
+        }
     }
 
     /// Syncs the active segment's indexes and the snapshot at its end.

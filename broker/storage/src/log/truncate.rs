@@ -93,11 +93,7 @@ impl Log {
 
     /// Makes an empty active segment at `base`.
     pub(super) fn begin_segment(&mut self, now_ms: i64, base: i64) -> Result<(), LogError> {
-        let path = self.segments.path(base, segment::LOG);
-        let file = self
-            .disk
-            .open(&path, Access::CreateTruncate)
-            .map_err(|error| self.maintenance_failed(error))?;
+        let file = self.new_file(base).map_err(|error| self.maintenance_failed(error))?;
         self.name_changes.mark();
         self.segments.push(Segment::new(base, now_ms), file);
         Ok(())

@@ -78,3 +78,25 @@ fn topics_of_a_partitions_request_stand_for_themselves() {
     assert_eq!(add(&mut h, false, many), [ErrorCode::None, ErrorCode::PolicyViolation]);
     assert_eq!((partitions(&h, "t"), partitions(&h, "u")), (9_000, 1));
 }
+
+#[test]
+fn partitions_whose_files_could_not_be_opened_are_refused() {
+    let mut h = Harness::with_brokers(&[1]);
+    h.settings.partitions_max = 5;
+    let codes = |results: Vec<CreatableTopicResult>| -> Vec<ErrorCode> {
+        results.iter().map(|it| ErrorCode::from_i16(it.error_code).unwrap()).collect()
+    };
+    let request =
+        |topics: Vec<CreatableTopic>| CreateTopicsRequest { topics, ..Default::default() };
+    let made = h.create(&request(vec![topic("t", 3, 1), topic("u", 3, 1), topic("v", 2, 1)]));
+    assert!(made[1].error_message.as_ref().unwrap().contains("ulimit -n"));
+    assert_eq!(codes(made), [ErrorCode::None, ErrorCode::PolicyViolation, ErrorCode::None]);
+    assert_eq!(add(&mut h, false, vec![wanted("t", 4, None)]), [ErrorCode::PolicyViolation]);
+    // The brokers' own topics take from the reserve; brokers that share the load are not judged.
+    h.settings.offsets_topic_replication_factor = 1;
+    let names = ["__consumer_offsets"];
+    let decision = h.decide(|ctx| auto_create(ctx, &names));
+    assert_eq!(codes(decision.response.topics), [ErrorCode::None]);
+    h.register(2);
+    assert_eq!(codes(h.create(&request(vec![topic("w", 9, 1)]))), [ErrorCode::None]);
+}

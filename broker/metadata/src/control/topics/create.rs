@@ -30,6 +30,7 @@ pub fn create_topics(
     let too_many = partitions_wanted(ctx, request) > PARTITIONS_PER_REQUEST_MAX;
     let repeated = repeated_names(&request.topics);
     let mut answered = BTreeSet::new();
+    let mut made = 0;
     // Names of this request, in the form in which colliding names are equal.
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
     for topic in &request.topics {
@@ -42,7 +43,14 @@ pub fn create_topics(
             let message = "Excessively large number of partitions per request.";
             Err(Refusal::new(ErrorCode::PolicyViolation, message))
         } else {
-            create_one(ctx, topic, &taken)
+            create_one(ctx, topic, &taken).and_then(|created| {
+                let more = usize::try_from(created.response.num_partitions).unwrap_or(0);
+                if !topic_name::is_internal(&topic.name) {
+                    ctx.check_room(made, more)?;
+                }
+                made += more;
+                Ok(created)
+            })
         };
         match decided {
             Ok(created) => {

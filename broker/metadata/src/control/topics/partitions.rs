@@ -100,6 +100,7 @@ fn add(
         let message = "Excessively large number of partitions per request.";
         return Err(Refusal::new(ErrorCode::PolicyViolation, message));
     }
+    ctx.check_room(PARTITIONS_PER_REQUEST_MAX.saturating_sub(room), more)?;
     let factor = topic.partitions.values().next().map_or(1, |first| first.replicas.len());
     let replicas = match &wanted.assignments {
         Some(assignments) => assigned(ctx.image, topic, assignments, factor)?,

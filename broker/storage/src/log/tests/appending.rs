@@ -194,3 +194,37 @@ fn followers_append_what_the_leader_wrote() {
         Err(AppendError::OffsetMismatch { .. })
     ));
 }
+
+#[test]
+fn a_preallocated_segment_has_its_space_at_once_and_gives_back_what_it_does_not_need() {
+    use std::os::unix::fs::MetadataExt;
+    let root = std::env::temp_dir().join(format!("tidelog-preallocate-{}", std::process::id()));
+    std::fs::create_dir_all(&root).unwrap();
+    let config = LogConfig { preallocate: true, segment_bytes: 1 << 20, ..LogConfig::default() };
+    let args = OpenArgs {
+        disk: Arc::new(crate::disk::os::OsDisk),
+        dir: root.clone(),
+        config: Arc::new(config),
+        recovery_point: Offset(0),
+        intact_below: Offset(0),
+        log_start_offset: Offset(0),
+        clean: true,
+        was_compacted: false,
+        accept: Vec::new(),
+        now_ms: NOW,
+    };
+    let space = |base: i64| {
+        let found = std::fs::metadata(root.join(format!("{base:020}.log"))).unwrap();
+        (found.len(), found.blocks() * 512)
+    };
+    let (mut log, _) = Log::open(args.clone()).unwrap();
+    assert_eq!(space(0).0, 0, "readers, Kafka's too, see the records alone");
+    assert!(space(0).1 >= 1 << 20, "{:?}", space(0));
+    appended(&mut log, plain(10));
+    log.roll(NOW).unwrap();
+    appended(&mut log, plain(10));
+    assert!(space(0).1 <= 1 << 16 && space(10).1 >= 1 << 20, "{:?} {:?}", space(0), space(10));
+    log.close().unwrap();
+    assert!(space(10).1 <= 1 << 16, "{:?}", space(10));
+    std::fs::remove_dir_all(&root).unwrap();
+}

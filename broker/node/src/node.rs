@@ -127,8 +127,8 @@ impl Node {
         topic.partition(index).cloned()
     }
 
-    /// Whether this broker serves its replica of a partition. False while the log is out of service;
-    /// true when there is none here.
+    /// Whether this broker serves its replica of a partition. False while the log is out of
+    /// service; true when there is none here.
     #[must_use]
     pub fn is_served(&self, id: TopicId, index: PartitionIndex) -> bool {
         match self.partition(id, index) {

@@ -72,9 +72,9 @@ fn write_lag(text: &mut Text, node: &Node, level: MetricsLevel) -> usize {
     }
     if !series.is_empty() {
         text.family(&GROUP_OFFSET);
-        series.iter().for_each(|(labels, offset, _)| text.sample("", labels, offset));
+        series.iter().for_each(|(labels, offset, _)| text.sample("", labels, *offset));
         text.family(&GROUP_LAG);
-        series.iter().for_each(|(labels, _, lag)| text.sample("", labels, lag));
+        series.iter().for_each(|(labels, _, lag)| text.sample("", labels, *lag));
     }
     left_out
 }

@@ -15,6 +15,7 @@ mod text;
 mod topics;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use node::Node;
 
@@ -38,6 +39,8 @@ pub(crate) struct Metrics {
     corrupt_batches: IntCounter,
     request_memory: OnceLock<RequestBudget>,
     start_seconds: f64,
+    /// What the last scrape took.
+    scrape_bytes: AtomicUsize,
 }
 
 impl Metrics {
@@ -58,6 +61,7 @@ impl Metrics {
             corrupt_batches: counter(&registry, &catalog::CORRUPT_BATCHES)?,
             request_memory: OnceLock::new(),
             start_seconds: process::start_seconds(),
+            scrape_bytes: AtomicUsize::new(0),
             registry,
         })
     }
@@ -98,7 +102,9 @@ impl Metrics {
 
     /// One whole scrape.
     pub(crate) fn scrape(&self, node: &Node, level: MetricsLevel, stopping: bool) -> String {
-        let mut text = Text::with_capacity(64 * 1024);
+        // As large as the last one, and some: growing would copy megabytes.
+        let last = self.scrape_bytes.load(Ordering::Relaxed);
+        let mut text = Text::with_capacity(last + last / 8 + 64 * 1024);
         cluster::write(&mut text, node, stopping);
         self.write(&mut text);
         topics::write(&mut text, node, level);
@@ -108,7 +114,9 @@ impl Metrics {
             text.single(&catalog::REQUEST_MEMORY_MAX, budget.total_bytes());
         }
         process::write(&mut text, self.start_seconds);
-        text.finish()
+        let text = text.finish();
+        self.scrape_bytes.store(text.len(), Ordering::Relaxed);
+        text
     }
 
     /// Writes what this holds.

@@ -1,6 +1,6 @@
 //! The text format that Prometheus reads, version 0.0.4.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
 use super::catalog::Def;
 
@@ -25,13 +25,18 @@ impl Text {
     }
 
     /// One sample of the family; `suffix` is `_sum` or `_count` of a summary, else empty.
-    pub(crate) fn sample(&mut self, suffix: &str, labels: &Labels, value: impl Display) {
+    pub(crate) fn sample(&mut self, suffix: &str, labels: &Labels, value: impl Value) {
         let Labels(labels) = labels;
-        let _ = writeln!(self.out, "{}{suffix}{labels} {value}", self.name);
+        // Piece by piece: ten thousand partitions make fifty thousand of these.
+        for piece in [self.name, suffix, labels, " "] {
+            self.out.push_str(piece);
+        }
+        value.write(&mut self.out);
+        self.out.push('\n');
     }
 
     /// A family of one sample without labels.
-    pub(crate) fn single(&mut self, def: &Def, value: impl Display) {
+    pub(crate) fn single(&mut self, def: &Def, value: impl Value) {
         self.family(def);
         self.sample("", &Labels::NONE, value);
     }
@@ -44,6 +49,31 @@ impl Text {
 
     pub(crate) fn finish(self) -> String {
         self.out
+    }
+}
+
+/// A number of a sample.
+pub(crate) trait Value {
+    /// Appends the number's digits.
+    fn write(self, into: &mut String);
+}
+
+macro_rules! integers {
+    ($($kind:ty),*) => {$(
+        impl Value for $kind {
+            fn write(self, into: &mut String) {
+                into.push_str(itoa::Buffer::new().format(self));
+            }
+        }
+    )*};
+}
+
+integers!(u8, i32, i64, u64, usize);
+
+impl Value for f64 {
+    fn write(self, into: &mut String) {
+        // Writing to a String does not fail.
+        let _ = write!(into, "{self}");
     }
 }
 
@@ -71,6 +101,10 @@ impl Labels {
 }
 
 fn escape(value: &str, into: &mut String) {
+    if !value.contains(['\\', '"', '\n']) {
+        into.push_str(value);
+        return;
+    }
     for c in value.chars() {
         match c {
             '\\' => into.push_str("\\\\"),
@@ -98,12 +132,12 @@ mod tests {
         let mut text = Text::default();
         text.family(&REQUEST_TOTAL);
         text.sample("", &Labels::new(&[("request", "Fetch"), ("quantile", "0.99")]), 1.5);
-        text.sample("_count", &Labels::new(&[("request", "Fetch")]), 3);
+        text.sample("_count", &Labels::new(&[("request", "Fetch")]), -3i64);
         let name = "kafka_network_requestmetrics_totaltimems";
         let head = format!("# HELP {name} {}\n# TYPE {name} summary\n", REQUEST_TOTAL.help);
         let body = format!(
             "{name}{{request=\"Fetch\",quantile=\"0.99\"}} 1.5\n\
-             {name}_count{{request=\"Fetch\"}} 3\n"
+             {name}_count{{request=\"Fetch\"}} -3\n"
         );
         assert_eq!(text.finish(), head + &body);
     }

@@ -17,6 +17,8 @@ use crate::metadata::{Metadata, Topic};
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// The longest such pause; it doubles up to here.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long a topic's partitions are waited for that have no leader, while others have.
+const LEADERS_WAIT: Duration = Duration::from_secs(1);
 /// The longest that connecting takes before another broker is tried.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -298,8 +300,9 @@ impl Client {
         Ok(Arc::clone(&held))
     }
 
-    /// A topic with a leader for every partition; asked for again until it has them. With `create`
-    /// the broker may make it.
+    /// A topic with a leader for every partition; asked for again until it has them, for a while:
+    /// a partition that stays without does not keep its neighbours from work. With `create` the
+    /// broker may make it.
     ///
     /// # Errors
     /// The topic is not there or has no leaders in time, or its name is not allowed.
@@ -326,6 +329,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<Arc<Topic>, Error> {
         let about = format!("topic {name}");
+        let settled = Instant::now() + LEADERS_WAIT;
         self.retry(&about, deadline, async || {
             let view = self.refresh(&[name], create, deadline).await?;
             let Some(topic) = view.topics.get(name) else {
@@ -335,7 +339,10 @@ impl Client {
                 let error = Error::Broker { about: about.clone(), code, message: None };
                 return Err(if absent { Error::NoTopic { topic: name.to_owned() } } else { error });
             };
-            if topic.partitions.iter().any(|partition| partition.leader.is_none()) {
+            let led =
+                topic.partitions.iter().filter(|partition| partition.leader.is_some()).count();
+            let enough = led > 0 && Instant::now() >= settled;
+            if led < topic.partitions.len() && !enough {
                 let code = ErrorCode::LeaderNotAvailable;
                 return Err(Error::Broker { about: about.clone(), code, message: None });
             }

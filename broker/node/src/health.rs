@@ -26,11 +26,19 @@ impl Node {
         after_restart(&self.image(), broker)
     }
 
-    /// The partitions of the cluster, counted.
+    /// The partitions of the cluster, counted. Those that this broker should lead and whose log is
+    /// out of service are offline, which the image does not know.
     #[must_use]
     pub fn partition_counts(&self) -> PartitionCounts {
         let image = self.image();
-        partition_counts(&image, |topic| self.min_insync_replicas(&image, topic))
+        let mut counts = partition_counts(&image, |topic| self.min_insync_replicas(&image, topic));
+        for topic in image.topics.iter() {
+            let unserved = topic.partitions.iter().filter(|(index, partition)| {
+                partition.leader == self.node_id() && !self.is_served(topic.id, **index)
+            });
+            counts.offline += unserved.count();
+        }
+        counts
     }
 
     /// The topics that have partitions here, in the order of their names, and what had gone through

@@ -24,6 +24,8 @@ use crate::error::Error;
 const BY_ID: i16 = 13;
 /// Pause before a leader that failed is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Pause before a partition without a leader is looked at again: each look holds up the others.
+const NO_LEADER_PAUSE: Duration = Duration::from_secs(5);
 
 /// How to consume.
 #[derive(Debug, Clone)]
@@ -233,6 +235,9 @@ impl Consumer {
                 })?;
                 position.leader = partition.leader;
                 position.topic_id = known.id;
+                if position.leader.is_none() {
+                    position.not_before = Some(Instant::now() + NO_LEADER_PAUSE);
+                }
             }
         }
         Ok(())

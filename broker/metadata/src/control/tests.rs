@@ -342,6 +342,21 @@ fn topics_are_deleted_by_name_and_by_id() {
 }
 
 #[test]
+fn internal_topics_are_not_deleted() {
+    let mut h = Harness::with_brokers(&[1]);
+    let topic_id = h.create_one(topic("__consumer_offsets", 1, 1)).topic_id;
+    let by_name = Some("__consumer_offsets".to_owned());
+    for (name, topic_id) in [(by_name, Uuid::ZERO), (None, topic_id)] {
+        let topics = vec![DeleteTopicState { name, topic_id }];
+        let request = DeleteTopicsRequest { topics, ..Default::default() };
+        let decision = h.decide(|ctx| delete_topics(ctx, &request, 6));
+        let code = decision.response.responses[0].error_code;
+        assert_eq!(code, ErrorCode::InvalidRequest.code());
+        assert!(decision.records.is_empty());
+    }
+}
+
+#[test]
 fn a_last_replica_that_kafka_moved_aside_leads_again() {
     let mut h = Harness::with_brokers(&[1]);
     h.create_one(topic("t", 4, 1));

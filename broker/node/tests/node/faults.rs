@@ -73,6 +73,7 @@ fn a_failed_fsync_takes_the_directory_offline_and_nothing_more_is_acknowledged()
     let notices = node.take_notices();
     assert!(notices.iter().any(|notice| notice.to_string().contains("/more is offline")));
     assert_eq!(node.offline_dirs(), [Path::new("/more")]);
+    assert_eq!(node.partition_counts().offline, 1);
     assert_eq!(node.failure(), None);
 }
 

@@ -77,10 +77,11 @@ impl World {
             let opened = self.open_dirs() && self.load_all(false);
             self.disk.set_capacity(None);
             self.full = false;
-            if opened && !self.disk.is_down() {
-                return;
+            match (opened, self.disk.is_down()) {
+                (true, false) => return,
+                (false, false) => self.counts.full_starts += 1,
+                (_, true) => self.counts.crashes_in_recovery += 1,
             }
-            self.counts.crashes_in_recovery += 1;
         }
     }
 
@@ -139,7 +140,6 @@ impl World {
             Ok(loaded) if full => {
                 let heals = |error: &DirectoryError| error.disk_error().unwrap().heals();
                 assert!(loaded.failed.iter().all(|(_, error)| heals(error)), "{:?}", loaded.failed);
-                self.counts.full_starts += 1;
                 return false;
             }
             Err(DirectoryError::AllOffline { .. }) if full => return false,

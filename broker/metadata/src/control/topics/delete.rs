@@ -86,6 +86,11 @@ fn delete_one(
             let message = "The topic was given both by its name and by its id.";
             refuse(ErrorCode::InvalidRequest, message)
         }
+        Some(topic) if topic.is_internal() => {
+            // Kafka allows it, and every group loses its offsets at once.
+            let message = format!("The internal topic {} cannot be deleted.", topic.name);
+            refuse(ErrorCode::InvalidRequest, &message)
+        }
         Some(topic) => Ok((topic.id, topic.name.to_string())),
         None if by_id => {
             refuse(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")

@@ -36,6 +36,8 @@ func base() *sarama.Config {
 	config.Metadata.Retry.Backoff = 100 * time.Millisecond
 	config.Metadata.Retry.Max = 20
 	config.Metadata.RefreshFrequency = time.Second
+	// Else a topic made just now may be answered for by a refresh that began before it was.
+	config.Metadata.SingleFlight = false
 	config.Consumer.MaxWaitTime = 100 * time.Millisecond
 	config.Consumer.Retry.Backoff = 100 * time.Millisecond
 	config.Consumer.Return.Errors = true

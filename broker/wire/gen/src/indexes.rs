@@ -124,15 +124,37 @@ pub(crate) fn api_keys(keys: &[(i16, String)], messages: &[Message]) -> String {
     )
 }
 
-/// `error_code.rs`.
+/// `error_code.rs`: the errors themselves.
 pub(crate) fn error_codes(errors: &[ErrorCode]) -> String {
     let mut variants = String::new();
+    for error in errors {
+        let (code, name, text) = (error.code, &error.name, &error.text);
+        let variant = camel(name);
+        let _ = writeln!(variants, "/// `{name}`, {code}:\n/// {text}.\n{variant} = {code},");
+    }
+    format!(
+        "//! Kafka's error codes.\n\nmod tables;\n\nuse std::fmt;\n\n\
+         /// What an answer says went wrong.\n\
+         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\n\
+         pub enum ErrorCode {{ {variants} }}\n\n\
+         impl ErrorCode {{\n\
+         /// The code.\n#[must_use]\npub const fn code(self) -> i16 {{ self as i16 }}\n\n\
+         /// Whether this is an error at all.\n#[must_use]\n\
+         pub fn is_error(self) -> bool {{ self != Self::None }}\n}}\n\n\
+         impl From<ErrorCode> for i16 {{\n\
+         fn from(error: ErrorCode) -> Self {{ error.code() }}\n}}\n\n\
+         impl fmt::Display for ErrorCode {{ fn fmt(&self, f: &mut fmt::Formatter<'_>) -> \
+         fmt::Result {{ f.write_str(self.name()) }} }}\n"
+    )
+}
+
+/// `error_code/tables.rs`: what is known of each error.
+pub(crate) fn error_tables(errors: &[ErrorCode]) -> String {
     let mut arms = [const { String::new() }; 4];
     let [from, names, texts, retriable] = &mut arms;
     for error in errors {
         let (code, name, text) = (error.code, &error.name, &error.text);
         let variant = camel(name);
-        let _ = writeln!(variants, "/// `{name}`, {code}:\n/// {text}.\n{variant} = {code},");
         let _ = writeln!(from, "{code} => Self::{variant},");
         let _ = writeln!(names, "Self::{variant} => {name:?},");
         let _ = writeln!(texts, "Self::{variant} => {text:?},");
@@ -142,29 +164,19 @@ pub(crate) fn error_codes(errors: &[ErrorCode]) -> String {
         }
     }
     format!(
-        "//! Kafka's error codes.\n\
+        "//! The name, the meaning and the nature of each error.\n\
          #![expect(clippy::too_many_lines, reason = \"generated\")]\n\n\
-         use std::fmt;\n\n\
-         /// What an answer says went wrong.\n\
-         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\n\
-         pub enum ErrorCode {{ {variants} }}\n\n\
+         use super::ErrorCode;\n\n\
          impl ErrorCode {{\n\
          /// The error that has this code; `None` when no table knows it.\n#[must_use]\n\
          pub fn from_i16(code: i16) -> Option<Self> {{ Some(match code {{ {from} \
          _ => return None, }}) }}\n\n\
-         /// The code.\n#[must_use]\npub const fn code(self) -> i16 {{ self as i16 }}\n\n\
          /// Kafka's name for the error.\n#[must_use]\n\
          pub fn name(self) -> &'static str {{ match self {{ {names} }} }}\n\n\
          /// What the error means.\n#[must_use]\n\
          pub fn message(self) -> &'static str {{ match self {{ {texts} }} }}\n\n\
          /// Whether trying again may help.\n#[must_use]\n\
-         pub fn is_retriable(self) -> bool {{ matches!(self, {retriable}) }}\n\n\
-         /// Whether this is an error at all.\n#[must_use]\n\
-         pub fn is_error(self) -> bool {{ self != Self::None }}\n}}\n\n\
-         impl From<ErrorCode> for i16 {{\n\
-         fn from(error: ErrorCode) -> Self {{ error.code() }}\n}}\n\n\
-         impl fmt::Display for ErrorCode {{ fn fmt(&self, f: &mut fmt::Formatter<'_>) -> \
-         fmt::Result {{ f.write_str(self.name()) }} }}\n"
+         pub fn is_retriable(self) -> bool {{ matches!(self, {retriable}) }}\n}}\n"
     )
 }
 

@@ -81,6 +81,7 @@ pub fn generate(wire: &Path) -> Result<BTreeMap<PathBuf, String>> {
     );
     out.insert(PathBuf::from("src/api_key.rs"), indexes::api_keys(&keys, &messages));
     out.insert(PathBuf::from("src/error_code.rs"), indexes::error_codes(&errors));
+    out.insert(PathBuf::from("src/error_code/tables.rs"), indexes::error_tables(&errors));
     out.insert(PathBuf::from("tests/messages/support/samples.rs"), samples::samples(&messages));
     for (path, text) in &mut out {
         *text = rustfmt(wire, path, &format!("{HEADER}{text}"))?;

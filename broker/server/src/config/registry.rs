@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use strsim::levenshtein;
+
 use super::def::Def;
 use super::error::{ConfigError, Source};
 use super::keys;
@@ -84,7 +86,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     let folded = fold(name);
     let allowed = (folded.chars().count() / 4).max(2);
     all()
-        .map(|def| (distance(&folded, &fold(def.name)), def.name))
+        .map(|def| (levenshtein(&folded, &fold(def.name)), def.name))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, name)| name)
@@ -93,23 +95,4 @@ fn nearest(name: &str) -> Option<&'static str> {
 /// Case and separators are what people get wrong most; they do not count.
 fn fold(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '-'], ".")
-}
-
-/// Levenshtein's distance.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, left_char) in left.chars().enumerate() {
-        let mut diagonal = index;
-        let mut before = index + 1;
-        let mut next = vec![before];
-        for (right_char, above) in right.iter().zip(row.iter().skip(1)) {
-            let replaced = diagonal + usize::from(left_char != *right_char);
-            before = replaced.min(before + 1).min(above + 1);
-            diagonal = *above;
-            next.push(before);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

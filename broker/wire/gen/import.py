@@ -24,7 +24,9 @@ Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups ApiVersions CreateTopic
 DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs CreatePartitions DeleteGroups
 IncrementalAlterConfigs DescribeQuorum DescribeCluster DescribeTopicPartitions AlterConfigs
 DescribeLogDirs DescribeProducers ListConfigResources OffsetDelete Vote BeginQuorumEpoch
-EndQuorumEpoch FetchSnapshot AddRaftVoter RemoveRaftVoter UpdateRaftVoter""".split()
+EndQuorumEpoch FetchSnapshot AddRaftVoter RemoveRaftVoter UpdateRaftVoter BrokerRegistration
+BrokerHeartbeat AllocateProducerIds ControllerRegistration UpdateFeatures Envelope
+UnregisterBroker ConsumerGroupDescribe""".split()
 
 DATA = """ConsumerProtocolSubscription ConsumerProtocolAssignment
 LeaderChangeMessage SnapshotHeaderRecord SnapshotFooterRecord KRaftVersionRecord VotersRecord

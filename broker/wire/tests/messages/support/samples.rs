@@ -15,6 +15,14 @@ pub(crate) fn cases() -> Vec<Case> {
             "common.message",
             add_raft_voter_response::add_raft_voter_response,
         ),
+        Case::of::<wire::messages::allocate_producer_ids_request::AllocateProducerIdsRequest>(
+            "common.message",
+            allocate_producer_ids_request::allocate_producer_ids_request,
+        ),
+        Case::of::<wire::messages::allocate_producer_ids_response::AllocateProducerIdsResponse>(
+            "common.message",
+            allocate_producer_ids_response::allocate_producer_ids_response,
+        ),
         Case::of::<wire::messages::alter_configs_request::AlterConfigsRequest>(
             "common.message",
             alter_configs_request::alter_configs_request,
@@ -38,6 +46,38 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::of::<wire::messages::begin_quorum_epoch_response::BeginQuorumEpochResponse>(
             "common.message",
             begin_quorum_epoch_response::begin_quorum_epoch_response,
+        ),
+        Case::of::<wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest>(
+            "common.message",
+            broker_heartbeat_request::broker_heartbeat_request,
+        ),
+        Case::of::<wire::messages::broker_heartbeat_response::BrokerHeartbeatResponse>(
+            "common.message",
+            broker_heartbeat_response::broker_heartbeat_response,
+        ),
+        Case::of::<wire::messages::broker_registration_request::BrokerRegistrationRequest>(
+            "common.message",
+            broker_registration_request::broker_registration_request,
+        ),
+        Case::of::<wire::messages::broker_registration_response::BrokerRegistrationResponse>(
+            "common.message",
+            broker_registration_response::broker_registration_response,
+        ),
+        Case::of::<wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest>(
+            "common.message",
+            consumer_group_describe_request::consumer_group_describe_request,
+        ),
+        Case::of::<wire::messages::consumer_group_describe_response::ConsumerGroupDescribeResponse>(
+            "common.message",
+            consumer_group_describe_response::consumer_group_describe_response,
+        ),
+        Case::of::<wire::messages::controller_registration_request::ControllerRegistrationRequest>(
+            "common.message",
+            controller_registration_request::controller_registration_request,
+        ),
+        Case::of::<wire::messages::controller_registration_response::ControllerRegistrationResponse>(
+            "common.message",
+            controller_registration_response::controller_registration_response,
         ),
         Case::of::<wire::messages::create_partitions_request::CreatePartitionsRequest>(
             "common.message",
@@ -143,6 +183,14 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::of::<wire::messages::end_quorum_epoch_response::EndQuorumEpochResponse>(
             "common.message",
             end_quorum_epoch_response::end_quorum_epoch_response,
+        ),
+        Case::of::<wire::messages::envelope_request::EnvelopeRequest>(
+            "common.message",
+            envelope_request::envelope_request,
+        ),
+        Case::of::<wire::messages::envelope_response::EnvelopeResponse>(
+            "common.message",
+            envelope_response::envelope_response,
         ),
         Case::of::<wire::messages::fetch_request::FetchRequest>(
             "common.message",
@@ -296,6 +344,22 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::of::<wire::messages::sync_group_response::SyncGroupResponse>(
             "common.message",
             sync_group_response::sync_group_response,
+        ),
+        Case::of::<wire::messages::unregister_broker_request::UnregisterBrokerRequest>(
+            "common.message",
+            unregister_broker_request::unregister_broker_request,
+        ),
+        Case::of::<wire::messages::unregister_broker_response::UnregisterBrokerResponse>(
+            "common.message",
+            unregister_broker_response::unregister_broker_response,
+        ),
+        Case::of::<wire::messages::update_features_request::UpdateFeaturesRequest>(
+            "common.message",
+            update_features_request::update_features_request,
+        ),
+        Case::of::<wire::messages::update_features_response::UpdateFeaturesResponse>(
+            "common.message",
+            update_features_response::update_features_response,
         ),
         Case::of::<wire::messages::update_raft_voter_request::UpdateRaftVoterRequest>(
             "common.message",
@@ -517,6 +581,35 @@ mod add_raft_voter_response {
     }
 }
 
+mod allocate_producer_ids_request {
+    use super::Random;
+    use wire::messages::allocate_producer_ids_request::*;
+
+    pub(crate) fn allocate_producer_ids_request(
+        r: &mut Random,
+        _v: i16,
+    ) -> AllocateProducerIdsRequest {
+        AllocateProducerIdsRequest { broker_id: r.i32(), broker_epoch: r.i64() }
+    }
+}
+
+mod allocate_producer_ids_response {
+    use super::Random;
+    use wire::messages::allocate_producer_ids_response::*;
+
+    pub(crate) fn allocate_producer_ids_response(
+        r: &mut Random,
+        _v: i16,
+    ) -> AllocateProducerIdsResponse {
+        AllocateProducerIdsResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            producer_id_start: r.i64(),
+            producer_id_len: r.i32(),
+        }
+    }
+}
+
 mod alter_configs_request {
     use super::Random;
     use wire::messages::alter_configs_request::*;
@@ -699,6 +792,203 @@ mod begin_quorum_epoch_response {
             node_id: if v == 1 { r.i32() } else { 0 },
             host: if v == 1 { r.string() } else { String::new() },
             port: if v == 1 { r.u16() } else { 0 },
+        }
+    }
+}
+
+mod broker_heartbeat_request {
+    use super::Random;
+    use wire::messages::broker_heartbeat_request::*;
+
+    pub(crate) fn broker_heartbeat_request(r: &mut Random, v: i16) -> BrokerHeartbeatRequest {
+        BrokerHeartbeatRequest {
+            broker_id: r.i32(),
+            broker_epoch: r.i64(),
+            current_metadata_offset: r.i64(),
+            want_fence: r.one_in(2),
+            want_shut_down: r.one_in(2),
+            offline_log_dirs: if v >= 1 {
+                if r.one_in(3) { Vec::new() } else { r.vec(|r| r.uuid()) }
+            } else {
+                Vec::new()
+            },
+            cordoned_log_dirs: if v == 2 {
+                if r.one_in(3) { None } else { r.option(|r| r.vec(|r| r.uuid())) }
+            } else {
+                None
+            },
+        }
+    }
+}
+
+mod broker_heartbeat_response {
+    use super::Random;
+    use wire::messages::broker_heartbeat_response::*;
+
+    pub(crate) fn broker_heartbeat_response(r: &mut Random, _v: i16) -> BrokerHeartbeatResponse {
+        BrokerHeartbeatResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            is_caught_up: r.one_in(2),
+            is_fenced: r.one_in(2),
+            should_shut_down: r.one_in(2),
+        }
+    }
+}
+
+mod broker_registration_request {
+    use super::Random;
+    use wire::messages::broker_registration_request::*;
+
+    pub(crate) fn broker_registration_request(r: &mut Random, v: i16) -> BrokerRegistrationRequest {
+        BrokerRegistrationRequest {
+            broker_id: r.i32(),
+            cluster_id: r.string(),
+            incarnation_id: r.uuid(),
+            listeners: r.vec(|r| listener(r, v)),
+            features: r.vec(|r| feature(r, v)),
+            rack: r.option(|r| r.string()),
+            is_migrating_zk_broker: if v >= 1 { r.one_in(2) } else { false },
+            log_dirs: if v >= 2 { r.vec(|r| r.uuid()) } else { Vec::new() },
+            previous_broker_epoch: if v >= 3 { r.i64() } else { -1 },
+        }
+    }
+
+    fn listener(r: &mut Random, _v: i16) -> Listener {
+        Listener { name: r.string(), host: r.string(), port: r.u16(), security_protocol: r.i16() }
+    }
+
+    fn feature(r: &mut Random, _v: i16) -> Feature {
+        Feature { name: r.string(), min_supported_version: r.i16(), max_supported_version: r.i16() }
+    }
+}
+
+mod broker_registration_response {
+    use super::Random;
+    use wire::messages::broker_registration_response::*;
+
+    pub(crate) fn broker_registration_response(
+        r: &mut Random,
+        _v: i16,
+    ) -> BrokerRegistrationResponse {
+        BrokerRegistrationResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            broker_epoch: r.i64(),
+        }
+    }
+}
+
+mod consumer_group_describe_request {
+    use super::Random;
+    use wire::messages::consumer_group_describe_request::*;
+
+    pub(crate) fn consumer_group_describe_request(
+        r: &mut Random,
+        _v: i16,
+    ) -> ConsumerGroupDescribeRequest {
+        ConsumerGroupDescribeRequest {
+            group_ids: r.vec(|r| r.string()),
+            include_authorized_operations: r.one_in(2),
+        }
+    }
+}
+
+mod consumer_group_describe_response {
+    use super::Random;
+    use wire::messages::consumer_group_describe_response::*;
+
+    pub(crate) fn consumer_group_describe_response(
+        r: &mut Random,
+        v: i16,
+    ) -> ConsumerGroupDescribeResponse {
+        ConsumerGroupDescribeResponse {
+            throttle_time_ms: r.i32(),
+            groups: r.vec(|r| described_group(r, v)),
+        }
+    }
+
+    fn described_group(r: &mut Random, v: i16) -> DescribedGroup {
+        DescribedGroup {
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
+            group_id: r.string(),
+            group_state: r.string(),
+            group_epoch: r.i32(),
+            assignment_epoch: r.i32(),
+            assignor_name: r.string(),
+            members: r.vec(|r| member(r, v)),
+            authorized_operations: r.i32(),
+        }
+    }
+
+    fn member(r: &mut Random, v: i16) -> Member {
+        Member {
+            member_id: r.string(),
+            instance_id: r.option(|r| r.string()),
+            rack_id: r.option(|r| r.string()),
+            member_epoch: r.i32(),
+            client_id: r.string(),
+            client_host: r.string(),
+            subscribed_topic_names: r.vec(|r| r.string()),
+            subscribed_topic_regex: r.option(|r| r.string()),
+            assignment: assignment(r, v),
+            target_assignment: assignment(r, v),
+            member_type: if v == 1 { r.i8() } else { -1 },
+        }
+    }
+
+    fn topic_partitions(r: &mut Random, _v: i16) -> TopicPartitions {
+        TopicPartitions {
+            topic_id: r.uuid(),
+            topic_name: r.string(),
+            partitions: r.vec(|r| r.i32()),
+        }
+    }
+
+    fn assignment(r: &mut Random, v: i16) -> Assignment {
+        Assignment { topic_partitions: r.vec(|r| topic_partitions(r, v)) }
+    }
+}
+
+mod controller_registration_request {
+    use super::Random;
+    use wire::messages::controller_registration_request::*;
+
+    pub(crate) fn controller_registration_request(
+        r: &mut Random,
+        v: i16,
+    ) -> ControllerRegistrationRequest {
+        ControllerRegistrationRequest {
+            controller_id: r.i32(),
+            incarnation_id: r.uuid(),
+            zk_migration_ready: r.one_in(2),
+            listeners: r.vec(|r| listener(r, v)),
+            features: r.vec(|r| feature(r, v)),
+        }
+    }
+
+    fn listener(r: &mut Random, _v: i16) -> Listener {
+        Listener { name: r.string(), host: r.string(), port: r.u16(), security_protocol: r.i16() }
+    }
+
+    fn feature(r: &mut Random, _v: i16) -> Feature {
+        Feature { name: r.string(), min_supported_version: r.i16(), max_supported_version: r.i16() }
+    }
+}
+
+mod controller_registration_response {
+    use super::Random;
+    use wire::messages::controller_registration_response::*;
+
+    pub(crate) fn controller_registration_response(
+        r: &mut Random,
+        _v: i16,
+    ) -> ControllerRegistrationResponse {
+        ControllerRegistrationResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
         }
     }
 }
@@ -1416,6 +1706,28 @@ mod end_quorum_epoch_response {
             host: if v == 1 { r.string() } else { String::new() },
             port: if v == 1 { r.u16() } else { 0 },
         }
+    }
+}
+
+mod envelope_request {
+    use super::Random;
+    use wire::messages::envelope_request::*;
+
+    pub(crate) fn envelope_request(r: &mut Random, _v: i16) -> EnvelopeRequest {
+        EnvelopeRequest {
+            request_data: r.bytes(),
+            request_principal: r.option(|r| r.bytes()),
+            client_host_address: r.bytes(),
+        }
+    }
+}
+
+mod envelope_response {
+    use super::Random;
+    use wire::messages::envelope_response::*;
+
+    pub(crate) fn envelope_response(r: &mut Random, _v: i16) -> EnvelopeResponse {
+        EnvelopeResponse { response_data: r.option(|r| r.bytes()), error_code: r.i16() }
     }
 }
 
@@ -2572,6 +2884,72 @@ mod sync_group_response {
             protocol_type: if v == 5 { r.option(|r| r.string()) } else { None },
             protocol_name: if v == 5 { r.option(|r| r.string()) } else { None },
             assignment: r.bytes(),
+        }
+    }
+}
+
+mod unregister_broker_request {
+    use super::Random;
+    use wire::messages::unregister_broker_request::*;
+
+    pub(crate) fn unregister_broker_request(r: &mut Random, _v: i16) -> UnregisterBrokerRequest {
+        UnregisterBrokerRequest { broker_id: r.i32() }
+    }
+}
+
+mod unregister_broker_response {
+    use super::Random;
+    use wire::messages::unregister_broker_response::*;
+
+    pub(crate) fn unregister_broker_response(r: &mut Random, _v: i16) -> UnregisterBrokerResponse {
+        UnregisterBrokerResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
+        }
+    }
+}
+
+mod update_features_request {
+    use super::Random;
+    use wire::messages::update_features_request::*;
+
+    pub(crate) fn update_features_request(r: &mut Random, v: i16) -> UpdateFeaturesRequest {
+        UpdateFeaturesRequest {
+            timeout_ms: r.i32(),
+            feature_updates: r.vec(|r| feature_update_key(r, v)),
+            validate_only: if v >= 1 { r.one_in(2) } else { false },
+        }
+    }
+
+    fn feature_update_key(r: &mut Random, v: i16) -> FeatureUpdateKey {
+        FeatureUpdateKey {
+            feature: r.string(),
+            max_version_level: r.i16(),
+            allow_downgrade: if v == 0 { r.one_in(2) } else { false },
+            upgrade_type: if v >= 1 { r.i8() } else { 1 },
+        }
+    }
+}
+
+mod update_features_response {
+    use super::Random;
+    use wire::messages::update_features_response::*;
+
+    pub(crate) fn update_features_response(r: &mut Random, v: i16) -> UpdateFeaturesResponse {
+        UpdateFeaturesResponse {
+            throttle_time_ms: r.i32(),
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
+            results: if v <= 1 { r.vec(|r| updatable_feature_result(r, v)) } else { Vec::new() },
+        }
+    }
+
+    fn updatable_feature_result(r: &mut Random, _v: i16) -> UpdatableFeatureResult {
+        UpdatableFeatureResult {
+            feature: r.string(),
+            error_code: r.i16(),
+            error_message: r.option(|r| r.string()),
         }
     }
 }

@@ -292,8 +292,8 @@ impl Quorum {
     /// A voter may campaign; so may one whose removal is in its log but not known to be committed:
     /// the quorum may need it, and its log, to get that far.
     fn may_campaign(&self) -> bool {
-        let (_, committed) = self.log.voters.at(self.high_watermark);
-        self.is_voter() || committed.find(&self.config.key()).is_some()
+        let own = self.config.key();
+        self.log.voters.since(self.high_watermark).any(|voters| voters.find(&own).is_some())
     }
 
     fn is_only_voter(&self) -> bool {

@@ -55,6 +55,12 @@ impl VoterHistory {
         (change.kraft_version, &change.voters)
     }
 
+    /// The voters in the prefix up to `end`, and those of each change after it.
+    pub(crate) fn since(&self, end: Offset) -> impl Iterator<Item = &Voters> {
+        let after = self.changes.iter().filter(move |change| change.at >= end);
+        [self.change_at(end)].into_iter().chain(after).map(|change| &change.voters)
+    }
+
     /// The record at `at` sets the voters. That there is such a record says that the format knows
     /// directories, even when the log does not go back to where it became so.
     pub(crate) fn set_voters(&mut self, at: Offset, voters: Voters) {

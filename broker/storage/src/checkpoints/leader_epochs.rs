@@ -1,14 +1,17 @@
 //! `leader-epoch-checkpoint` of a partition: which leader epoch began at which offset.
 
+use std::io::IoSlice;
 use std::path::Path;
 
 use wire::ids::{LeaderEpoch, Offset};
 
 use super::{CHECKPOINT_BYTES_MAX, CheckpointError, decode_counted, encode_counted, load};
-use crate::disk::{Disk, DiskError, write_file_in_any_case};
+use crate::disk::{Access, Disk, DiskError, write_file_atomically};
 
 /// The file's name in a partition's directory.
 pub const FILE: &str = "leader-epoch-checkpoint";
+/// In the place of the version's one digit while the file is being written over.
+const INCOMPLETE: &[u8] = b"-";
 
 /// The file's bytes; entries are oldest first.
 pub fn encode(entries: &[(LeaderEpoch, Offset)]) -> Vec<u8> {
@@ -43,12 +46,26 @@ pub fn read(
     }
 }
 
-/// Replaces the file. A metadata log begins an epoch with each start, on a full disk too; what a
-/// crash tears here is read again from the batches.
+/// Replaces the file. A metadata log begins an epoch with each start, so this works on a full disk
+/// too: then the file is written in its place, and not a file of its kind until that is complete.
+/// After a crash before the end the epochs are read from the batches again.
 pub fn write(
     disk: &dyn Disk,
     file: &Path,
     entries: &[(LeaderEpoch, Offset)],
 ) -> Result<(), DiskError> {
-    write_file_in_any_case(disk, file, &encode(entries))
+    let bytes = encode(entries);
+    match write_file_atomically(disk, file, &bytes) {
+        Err(error) if error.heals() && disk.exists(file)? => {}
+        done => return done,
+    }
+    let (Some(first), Some(rest)) = (bytes.get(..1), bytes.get(1..)) else { return Ok(()) };
+    let file = disk.open(file, Access::ReadWrite)?;
+    file.write_all_at(&[IoSlice::new(INCOMPLETE)], 0)?;
+    file.sync_all()?;
+    file.write_all_at(&[IoSlice::new(rest)], 1)?;
+    file.truncate(bytes.len() as u64)?;
+    file.sync_all()?;
+    file.write_all_at(&[IoSlice::new(first)], 0)?;
+    file.sync_all()
 }

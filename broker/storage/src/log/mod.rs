@@ -20,6 +20,7 @@ use crate::segments::Segments;
 mod append;
 mod convert;
 mod flush;
+mod lost_epochs;
 mod open;
 mod read;
 mod recovery;

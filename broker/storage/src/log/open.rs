@@ -79,15 +79,22 @@ impl Log {
     fn examine(args: &OpenArgs) -> Result<(Self, RecoveryReport), LogError> {
         let now_ms = args.now_ms;
         let checkpointed_start = args.log_start_offset.0;
-        let mut log = Self::load(args)?;
+        let (mut log, epochs_lost) = Self::load(args)?;
         let mut report = RecoveryReport { dir: log.dir.clone(), ..RecoveryReport::default() };
         if log.segments.len() == 0 {
             log.begin_segment(now_ms, checkpointed_start)?;
         } else if args.clean {
             log.open_clean(now_ms)?;
+            if epochs_lost {
+                log.read_epochs_again(log.segments.len())?;
+            }
         } else {
             log.touched = true;
-            log.recover(now_ms, args.intact_below, &mut report)?;
+            let from = log.recover_from();
+            if epochs_lost {
+                log.read_epochs_again(from)?;
+            }
+            log.recover(now_ms, from, args.intact_below, &mut report)?;
         }
         if args.clean || log.was_quarantined {
             log.check_whole(checkpointed_start)?;
@@ -162,8 +169,9 @@ impl Log {
         Ok(())
     }
 
-    /// Lists the directory, removes leftovers, reads the epochs. No batch is read yet.
-    fn load(args: &OpenArgs) -> Result<Self, LogError> {
+    /// Lists the directory, removes leftovers, reads the epochs, and says whether these are lost. No
+    /// batch is read yet.
+    fn load(args: &OpenArgs) -> Result<(Self, bool), LogError> {
         let OpenArgs { disk, dir, config, recovery_point, log_start_offset, now_ms, .. } =
             args.clone();
         let may_be_sparse = config.cleanup.compact || args.was_compacted;
@@ -199,9 +207,11 @@ impl Log {
             }
         }
         let epochs = leader_epochs::read(disk.as_ref(), &dir.join(leader_epochs::FILE));
+        let epochs = epochs.ok().flatten();
+        let epochs_lost = epochs.is_none();
         let interval = config.index_interval_bytes;
         let segments = Segments::new(Arc::clone(&disk), dir.clone(), interval, list);
-        Ok(Self {
+        let log = Self {
             disk,
             dir,
             config,
@@ -214,9 +224,7 @@ impl Log {
             name_changes: Changes::made(),
             producers: Producers::default(),
             aborted,
-            // What cannot be read is written anew from the batches that recovery reads; epochs
-            // before them are then unknown, which costs a follower a longer truncation only.
-            epochs: LeaderEpochs::from_entries(epochs.ok().flatten().unwrap_or_default()),
+            epochs: LeaderEpochs::from_entries(epochs.into_iter().flatten()),
             epoch_changes: Changes::default(),
             closed_indexes: BTreeMap::new(),
             truncations: 0,
@@ -229,7 +237,8 @@ impl Log {
             was_quarantined: names.iter().any(|name| name == QUARANTINE),
             missing_head: None,
             may_be_sparse,
-        })
+        };
+        Ok((log, epochs_lost))
     }
 
     /// After a clean stop: finds the end from the last index entry on.

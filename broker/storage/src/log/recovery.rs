@@ -43,17 +43,22 @@ pub struct RecoveryReport {
 }
 
 impl Log {
-    /// After an unclean stop: reads what lies past the recovery point.
+    /// The first segment that reaches past the recovery point.
+    pub(super) fn recover_from(&self) -> usize {
+        let last = self.segments.len().saturating_sub(1);
+        (0..last)
+            .find(|at| self.segments.next_base(*at).is_none_or(|next| next > self.recovery_point))
+            .unwrap_or(last)
+    }
+
+    /// After an unclean stop: reads what lies past the recovery point, from a segment on.
     pub(super) fn recover(
         &mut self,
         now_ms: i64,
+        from: usize,
         intact_below: Offset,
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
-        let last = self.segments.len().saturating_sub(1);
-        let from = (0..last)
-            .find(|at| self.segments.next_base(*at).is_none_or(|next| next > self.recovery_point))
-            .unwrap_or(last);
         let base = self.segments.get(from).map_or(0, |segment| segment.base);
         self.forget_snapshots_after(base)?;
         self.producers = self.load_producers(now_ms, base)?;

@@ -50,10 +50,15 @@ fn fresh_seeds() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let first = now.as_secs() * 100_000;
     let mut total = world::Counts::default();
+    let mut failed = Vec::new();
     for seed in first..first + count {
-        total.add(&World::run(seed));
+        match std::panic::catch_unwind(|| World::run(seed)) {
+            Ok(counts) => total.add(&counts),
+            Err(_) => failed.push(seed),
+        }
     }
     println!("{count} seeds from {first}: {total:?}");
+    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
     // A test that never gets into trouble proves nothing.
     if count >= FRESH_SEEDS {
         total.assert_all_happened();

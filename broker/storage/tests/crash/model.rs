@@ -38,8 +38,8 @@ pub(crate) struct Model {
     pub(crate) end: i64,
     /// The first offset that readers may ask for.
     pub(crate) start: i64,
-    /// `start` before the last restart: what lies below had been given up, and a crash may bring
-    /// its files back without its leader epochs.
+    /// The largest `start` before a restart: what lies below had been given up, and a crash may
+    /// bring its files back without its leader epochs.
     pub(crate) given_up: i64,
     /// Everything below was flushed successfully, so it must survive.
     pub(crate) durable: i64,
@@ -101,7 +101,7 @@ impl Model {
         }
         self.entries.retain(|entry| entry.next <= end);
         self.end = end;
-        self.given_up = self.start;
+        self.given_up = self.given_up.max(self.start);
         self.start = start;
         let ids: Vec<i64> = self.sequences.keys().copied().collect();
         for id in ids {

@@ -7,7 +7,7 @@ use tidelog_storage::checkpoints::CheckpointError;
 use tidelog_storage::directory::{DirectoryError, LoadArgs, LogDirs, Placement, TopicPartition};
 use tidelog_storage::disk::Disk;
 use tidelog_storage::disk::sim::Fault;
-use wire::ids::{BrokerId, LeaderEpoch};
+use wire::ids::{BrokerId, LeaderEpoch, Offset};
 
 use crate::model::Entry;
 use crate::reading::check_index_files;
@@ -229,10 +229,12 @@ impl World {
             self.read_somewhere(at);
         }
         let part = &self.parts[at];
-        if let Some(last) = part.model.readable().last().filter(|it| it.base >= part.model.given_up)
-        {
-            let latest = part.log.as_ref().unwrap().latest_epoch();
-            assert_eq!(latest, Some(LeaderEpoch(last.epoch)), "{}: epochs", part.name);
+        let epochs = part.log.as_ref().unwrap().epochs();
+        let kept = part.model.readable().iter().filter(|it| it.base >= part.model.given_up);
+        for entry in kept {
+            let known = epochs.epoch_of(Offset(entry.base));
+            let expect = Some(LeaderEpoch(entry.epoch));
+            assert_eq!(known, expect, "{}: epoch at {}", part.name, entry.base);
         }
         check_index_files(&self.disk, part.log.as_ref().unwrap().dir(), &part.model);
         for id in 100..100 + i64::try_from(PRODUCERS).unwrap() {

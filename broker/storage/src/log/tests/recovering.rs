@@ -229,3 +229,49 @@ fn truncation_cuts_whole_batches_and_begins_a_new_segment() {
         assert_eq!(log.end_offset(), Offset(at));
     }
 }
+
+/// Epochs that begin within segments and at their beginning, and span several.
+fn of_many_epochs(home: &Home) -> Log {
+    let mut log = home.log();
+    for at in 0..30 {
+        let epoch = LeaderEpoch([1, 1, 2, 4, 4, 4, 4, 4, 5, 9][at / 3]);
+        log.append(NOW, plain(10), AppendOrigin::Client, epoch).unwrap();
+    }
+    assert!(log.segment_count() > 5);
+    log
+}
+
+const MANY_EPOCHS: [(LeaderEpoch, Offset); 5] = [
+    (LeaderEpoch(1), Offset(0)),
+    (LeaderEpoch(2), Offset(60)),
+    (LeaderEpoch(4), Offset(90)),
+    (LeaderEpoch(5), Offset(240)),
+    (LeaderEpoch(9), Offset(270)),
+];
+
+#[test]
+fn lost_epochs_are_read_from_the_batches() {
+    for (clean, damage) in [(true, None), (true, Some("0\n2\n1 0\n")), (false, Some("-\n"))] {
+        let mut home = Home::with(small());
+        let mut log = of_many_epochs(&home);
+        // Behind the recovery point is an empty segment only.
+        log.flush().unwrap();
+        log.roll(NOW).unwrap();
+        log.flush().unwrap();
+        home.recovery_point = if clean { log.close().unwrap().0 } else { log.recovery_point().0 };
+        drop(log);
+        let file = path("leader-epoch-checkpoint");
+        home.disk.remove_file(&file).unwrap();
+        if let Some(text) = damage {
+            let file = home.disk.open(&file, Access::CreateNew).unwrap();
+            file.write_all_at(&[IoSlice::new(text.as_bytes())], 0).unwrap();
+        }
+        let (log, report) = home.open(clean);
+        assert_eq!(log.epochs().entries(), MANY_EPOCHS, "{clean} {damage:?}");
+        assert_eq!(report.segments_recovered, usize::from(!clean));
+        // And they are on the disk again with the next flush.
+        let log = home.stopped(log);
+        assert_eq!(log.epochs().entries(), MANY_EPOCHS);
+        assert!(home.disk.exists(&file).unwrap());
+    }
+}

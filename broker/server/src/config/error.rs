@@ -86,6 +86,16 @@ pub enum ConfigError {
         /// Where.
         at: Source,
     },
+    /// A key stands in a YAML file twice.
+    #[error("{at}: {key} stands on line {first} already; leave one of them")]
+    Twice {
+        /// The key.
+        key: String,
+        /// Where it comes again.
+        at: Source,
+        /// The line where it came first.
+        first: usize,
+    },
     /// An environment variable that is not UTF-8.
     #[error("environment variable {name} is not UTF-8")]
     EnvironmentNotUtf8 {

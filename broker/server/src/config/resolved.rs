@@ -282,8 +282,13 @@ fn from_yaml(path: &Path, text: &str) -> Result<Vec<Setting>, ConfigError> {
     let entries = yaml::parse(text)
         .map_err(|message| ConfigError::Yaml { path: path.to_owned(), message })?;
     let mut settings = Vec::new();
+    let mut lines = BTreeMap::new();
     for (key, value, line) in entries {
         let at = Source::File { path: path.to_owned(), line: (line > 0).then_some(line) };
+        // The lines of a YAML map have no order that could say which of the two holds.
+        if let Some(first) = lines.insert(key.clone(), line) {
+            return Err(ConfigError::Twice { key, at, first });
+        }
         match value {
             yaml::YamlValue::Text(value) => settings.push(Setting { key, value, at }),
             yaml::YamlValue::Null => {}

@@ -1,11 +1,11 @@
 //! A configuration file in YAML: one flat map of Kafka keys to scalars or lists of scalars.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 /// A value of the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,23 +18,44 @@ pub(super) enum YamlValue {
     Map,
 }
 
-/// The entries of `text`, each with its line; the message names the place when it is not YAML.
+/// The entries of `text` in its order, each with its line and those of a key that comes twice too;
+/// the message names the place when it is not YAML.
 pub(super) fn parse(text: &str) -> Result<Vec<(String, YamlValue, usize)>, String> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let map: Option<BTreeMap<String, Spanned<YamlValue>>> =
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    let mut entries: Vec<_> = map
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(key, value)| {
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
+    let entries: Option<Entries> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+    Ok(entries.map(|entries| entries.0).unwrap_or_default())
+}
+
+/// The map as a list.
+struct Entries(Vec<(String, YamlValue, usize)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a flat map of Kafka keys to values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((key, value)) = map.next_entry::<String, Spanned<YamlValue>>()? {
             let line = usize::try_from(value.referenced.line()).unwrap_or_default();
-            (key, value.value, line)
-        })
-        .collect();
-    entries.sort_by_key(|(_, _, line)| *line);
-    Ok(entries)
+            entries.push((key, value.value, line));
+        }
+        Ok(Entries(entries))
+    }
 }
 
 impl<'de> Deserialize<'de> for YamlValue {

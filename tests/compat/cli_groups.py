@@ -54,10 +54,11 @@ def every_way_to_reset(context):
     """Each option of Kafka's tool gives the offsets that Kafka's tool gives."""
     topic, group = numbered(context), context.name("group")
     committed(context, group, topic, {0: 10, 1: 20})
-    path = context.file(f"{topic},0,7\n{topic},2,700\n".encode())
+    path = context.file(f"{topic},0,7\n{topic},1,-3\n{topic},2,700\n".encode())
     options = [
         ["--to-earliest"], ["--to-latest"], ["--to-current"], ["--to-offset", "30"],
-        ["--to-offset", "3000"], ["--to-datetime", "1970-01-01T00:16:45.000"],
+        ["--to-offset", "3000"], ["--to-offset", "-5"],
+        ["--to-datetime", "1970-01-01T00:16:45.000"],
         ["--to-datetime", "1970-01-01T01:16:45.000+01:00"], ["--by-duration", "PT1H"],
         ["--by-duration", "P20000D"],
     ]
@@ -227,6 +228,11 @@ def json_in_and_out(context):
     records = [sorted(out.replace(first.encode(), b"T").splitlines()),
                sorted(again.replace(second.encode(), b"T").splitlines())]
     assert len(records[0]) == 200 and records[0] == records[1]
+    bare = context.topic("cli-json-bare")
+    tidelog(context, "produce", "-t", bare, "--input-format", "json",
+            stdin=context.file(b'{"value":"x","headers":null}\n{"value":"y","headers":[]}\n'))
+    out = tidelog(context, "consume", "-t", bare, "--from-beginning", "-e", "-o", "json").stdout
+    assert [json.loads(line)["headers"] for line in out.splitlines()] == [[], []], out
     # Without its partition a record goes where its key belongs, as with the Java client.
     keyed = context.topic("cli-keys", partitions=4)
     lines = "".join(json.dumps({"key": f"k{n}", "value": str(n)}) + "\n" for n in range(300))

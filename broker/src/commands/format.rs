@@ -158,15 +158,14 @@ fn json_of(placed: &Placed<'_>) -> Value {
     object.insert("timestamp".to_owned(), json!(record.timestamp));
     insert_bytes(&mut object, ("key", "key_hex"), record.key);
     insert_bytes(&mut object, ("value", "value_hex"), record.value);
-    if !record.headers.is_empty() {
-        let header = |(name, value): &(&[u8], Option<&[u8]>)| {
-            let mut header = serde_json::Map::new();
-            insert_bytes(&mut header, ("name", "name_hex"), Some(name));
-            insert_bytes(&mut header, ("value", "value_hex"), *value);
-            Value::Object(header)
-        };
-        object.insert("headers".to_owned(), record.headers.iter().map(header).collect());
-    }
+    let header = |(name, value): &(&[u8], Option<&[u8]>)| {
+        let mut header = serde_json::Map::new();
+        insert_bytes(&mut header, ("name", "name_hex"), Some(name));
+        insert_bytes(&mut header, ("value", "value_hex"), *value);
+        Value::Object(header)
+    };
+    // A record without headers has an empty list, as with Kafka.
+    object.insert("headers".to_owned(), record.headers.iter().map(header).collect());
     Value::Object(object)
 }
 
@@ -242,5 +241,8 @@ mod tests {
         assert_eq!(value["key"], Value::Null);
         assert_eq!(value["headers"][0]["value"], "1");
         assert_eq!(value["offset"], 7);
+        let bare = FetchedRecord { headers: Vec::new(), ..record };
+        let value: Value = serde_json::from_str(&printed(&Format::Json, &bare)).unwrap();
+        assert_eq!(value["headers"], serde_json::json!([]), "the field is there: {value}");
     }
 }

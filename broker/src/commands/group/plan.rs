@@ -75,6 +75,7 @@ mod tests {
             (Target::Current, (50, None), Some((100, None))),
             (Target::Offset(60), (60, None), Some((60, None))),
             (Target::Offset(5), (10, Some(5)), Some((10, Some(5)))),
+            (Target::Offset(-5), (10, Some(-5)), Some((10, Some(-5)))),
             (Target::Offset(101), (100, Some(101)), Some((100, Some(101)))),
             (Target::ShiftBy(-20), (30, None), None),
             (Target::ShiftBy(-41), (10, Some(9)), None),

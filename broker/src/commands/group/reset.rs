@@ -38,9 +38,8 @@ pub(super) struct Reset {
     /// To where the group is; where it has no offset yet, to the end.
     #[arg(long, group = "target")]
     to_current: bool,
-    /// To this offset.
-    #[arg(long, group = "target", value_name = "N",
-          value_parser = clap::value_parser!(i64).range(0..))]
+    /// To this offset, or the nearest there is.
+    #[arg(long, group = "target", value_name = "N", allow_hyphen_values = true)]
     to_offset: Option<i64>,
     /// So many records on, or back when negative.
     #[arg(long, group = "target", value_name = "N", allow_hyphen_values = true)]

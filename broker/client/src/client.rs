@@ -229,23 +229,28 @@ impl Client {
         .await
     }
 
-    /// Repeats `attempt` while its failures are worth it and time is left.
+    /// Repeats `attempt` while its failures are worth it and time is left: the deadline is one of
+    /// the configured time-out.
     pub(crate) async fn retry<T, F: Future<Output = Result<T, Error>>>(
         &self,
         what: &str,
         deadline: Instant,
         attempt: impl Fn() -> F,
     ) -> Result<T, Error> {
-        let started = Instant::now();
+        let after = self.inner.config.timeout;
         let mut pause = RETRY_PAUSE;
         loop {
             let error = match attempt().await {
                 Ok(done) => return Ok(done),
+                // The last try had only what the others left; the caller asked for all of it.
+                Err(Error::TimedOut { what, last, .. }) if Instant::now() >= deadline => {
+                    return Err(Error::TimedOut { what, after, last });
+                }
                 Err(error) if !error.is_retriable() => return Err(error),
                 Err(error) => error,
             };
             if Instant::now() + pause >= deadline {
-                let (what, after) = (what.to_owned(), started.elapsed());
+                let what = what.to_owned();
                 return Err(Error::TimedOut { what, after, last: Some(Box::new(error)) });
             }
             tokio::time::sleep(pause).await;

@@ -33,7 +33,7 @@ pub enum Error {
         address: String,
     },
     /// The time for the call ran out.
-    #[error("{what}: no success within {after:?}{}", last_words(.last.as_deref()))]
+    #[error("{what}: no success within {}{}", readable(*.after), last_words(.last.as_deref()))]
     TimedOut {
         /// What was tried.
         what: String,
@@ -151,6 +151,16 @@ pub enum Error {
     },
 }
 
+/// `30s`, `1.5s`, `250ms`: a time to the precision at which people ask for one.
+fn readable(time: Duration) -> String {
+    let ms = time.as_micros().div_ceil(1_000);
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        _ => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
+    }
+}
+
 fn last_words(last: Option<&Error>) -> String {
     last.map(|error| format!("; last: {error}")).unwrap_or_default()
 }
@@ -190,6 +200,25 @@ impl Error {
             Self::Connect { .. } | Self::Disconnected { .. } | Self::Missing { .. } => true,
             Self::Broker { code, .. } => code.is_retriable(),
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_readable() {
+        for (micros, expected) in [
+            (1_000_000, "1s"),
+            (999_981, "1s"),
+            (755_389, "756ms"),
+            (1_540_000, "1.5s"),
+            (66_000_000, "66s"),
+            (0, "0ms"),
+        ] {
+            assert_eq!(readable(Duration::from_micros(micros)), expected);
         }
     }
 }

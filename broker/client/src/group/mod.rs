@@ -58,6 +58,18 @@ pub struct Joined {
     pub partitions: BTreeMap<String, Vec<i32>>,
 }
 
+/// Whether the group itself says that this member has to join anew.
+fn is_of_generation(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            ErrorCode::UnknownMemberId
+                | ErrorCode::IllegalGeneration
+                | ErrorCode::RebalanceInProgress
+        )
+    )
+}
+
 /// A member of a group.
 #[derive(Debug)]
 pub struct Member {
@@ -86,21 +98,27 @@ impl Member {
         format!("group {}", self.config.group)
     }
 
-    /// Joins, or joins again, and gives the partitions.
+    /// Joins, or joins again, and gives the partitions. The other members may take the rebalance
+    /// time-out to come; a coordinator has to be there within the client's.
     ///
     /// # Errors
     /// The group refuses, or there is no coordinator in time.
     pub async fn join(&mut self) -> Result<Joined, Error> {
         let deadline = self.client.deadline() + self.config.rebalance_timeout;
+        let mut reached_by = self.client.deadline();
         loop {
-            let error = match self.join_once(deadline).await {
+            let error = match self.join_once(reached_by, deadline).await {
                 Ok(joined) => return Ok(joined),
                 Err(error) => error,
             };
             if !self.may_try_again(&error) {
                 return Err(error);
             }
-            if Instant::now() >= deadline {
+            if is_of_generation(&error) {
+                // That was a coordinator.
+                reached_by = self.client.deadline();
+            }
+            if Instant::now() >= deadline.min(reached_by) {
                 let (what, after) = (self.about(), self.client.config().timeout);
                 return Err(Error::TimedOut { what, after, last: Some(Box::new(error)) });
             }
@@ -129,8 +147,8 @@ impl Member {
         }
     }
 
-    async fn join_once(&mut self, deadline: Instant) -> Result<Joined, Error> {
-        let connection = self.coordinator(deadline).await?;
+    async fn join_once(&mut self, reached_by: Instant, deadline: Instant) -> Result<Joined, Error> {
+        let connection = self.coordinator(reached_by).await?;
         let joined = self.join_group(&connection, deadline).await?;
         self.generation = joined.generation_id;
         self.id.clone_from(&joined.member_id);
@@ -245,14 +263,7 @@ impl Member {
         };
         match called.await {
             Ok(()) => Ok(true),
-            Err(error) if self.may_try_again(&error) => Ok(error.code().is_none_or(|code| {
-                !matches!(
-                    code,
-                    ErrorCode::UnknownMemberId
-                        | ErrorCode::IllegalGeneration
-                        | ErrorCode::RebalanceInProgress
-                )
-            })),
+            Err(error) if self.may_try_again(&error) => Ok(!is_of_generation(&error)),
             Err(error) => Err(error),
         }
     }

@@ -37,12 +37,13 @@ impl Broker {
     fn start(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("tidelog-{name}-{}", std::process::id()));
         let mut broker = Self { running: None, dir, port: 0 };
-        broker.run();
+        broker.run(&[]);
         broker
     }
 
-    fn run(&mut self) {
-        let set = [
+    /// Starts it; `more` has the last word.
+    fn run(&mut self, more: &[&str]) {
+        let mut set = vec![
             format!("log.dirs={}", self.dir.display()),
             format!("listeners=PLAINTEXT://127.0.0.1:{}", self.port),
             "tidelog.admin.port=-1".to_owned(),
@@ -50,7 +51,8 @@ impl Broker {
             "offsets.topic.num.partitions=2".to_owned(),
             "group.initial.rebalance.delay.ms=0".to_owned(),
         ];
-        let loaded = load(&Layers { set: set.to_vec(), ..Layers::default() }).unwrap();
+        set.extend(more.iter().map(|one| (*one).to_owned()));
+        let loaded = load(&Layers { set, ..Layers::default() }).unwrap();
         let running = server::start(loaded.settings.serve_config()).unwrap();
         self.port = running.listeners()[0].1.port();
         self.running = Some(running);
@@ -296,7 +298,7 @@ fn a_broker_that_goes_away_and_comes_back_leaves_no_gap_and_no_double() {
             std::thread::yield_now();
         }
         broker.stop();
-        broker.run();
+        broker.run(&[]);
     }
     runtime.block_on(sending).unwrap().unwrap();
     let values = runtime.block_on(read(&client, "t", 0, 0));
@@ -351,5 +353,33 @@ fn members_share_a_topic_and_go_on_where_the_group_was() {
         let committed = third.committed(&all.partitions).await.unwrap();
         assert_eq!(committed, offsets);
         third.leave().await.unwrap();
+    });
+}
+
+#[test]
+fn without_a_coordinator_a_member_gives_up_in_the_time_asked_for() {
+    let mut broker = Broker::start("no-coordinator");
+    broker.stop();
+    // Groups would need more brokers than there are, so none keeps them.
+    broker.run(&["offsets.topic.replication.factor=3"]);
+    block_on(async {
+        let timeout = Duration::from_millis(1_500);
+        let client = Client::new(ClientConfig {
+            bootstrap: format!("127.0.0.1:{}", broker.port),
+            timeout,
+            ..ClientConfig::default()
+        });
+        let config = MemberConfig {
+            group: "nobody".into(),
+            topics: vec!["t".into()],
+            session_timeout: Duration::from_secs(10),
+            rebalance_timeout: Duration::from_secs(60),
+        };
+        let mut member = Member::new(&client.unwrap(), config);
+        let started = Instant::now();
+        let error = member.join().await.unwrap_err().to_string();
+        assert!(started.elapsed() < timeout * 4, "took {:?}", started.elapsed());
+        assert!(error.contains("no success within 1.5s"), "{error}");
+        assert!(error.contains("COORDINATOR_NOT_AVAILABLE"), "{error}");
     });
 }

@@ -54,7 +54,7 @@ def every_way_to_reset(context):
     """Each option of Kafka's tool gives the offsets that Kafka's tool gives."""
     topic, group = numbered(context), context.name("group")
     committed(context, group, topic, {0: 10, 1: 20})
-    path = context.file(f"{topic},0,7\n{topic},1,-3\n{topic},2,700\n".encode())
+    path = context.file(f"{topic},0,7\n{topic},2,700\n".encode())
     options = [
         ["--to-earliest"], ["--to-latest"], ["--to-current"], ["--to-offset", "30"],
         ["--to-offset", "3000"], ["--to-offset", "-5"],
@@ -151,7 +151,22 @@ def settings(context):
     assert "retention.ms=123456789" in said, said
     tidelog(context, "config", "set", "-t", topic, "retention.ms=5", "--validate-only")
     refused(context, "config", "set", "-t", topic, "retention.ms=soon")
-    assert "retention.mx" in refused(context, "config", "set", "-t", topic, "retention.mx=5")
+    for command in (["set", "-t", topic, "retention.mx=5"], ["unset", "-t", topic, "retention.mx"],
+                    ["set", "-t", topic, "retention.ms=7", "--append", "retention.mx=5"],
+                    ["describe", "-t", topic, "-k", "retention.mx"]):
+        said = refused(context, "config", *command)
+        assert "retention.mx" in said and "did you mean retention.ms?" in said, said
+    said = refused(context, "topic", "create", topic + "-x", "--config", "retention.mx=5")
+    assert "did you mean retention.ms?" in said, said
+    for entity in (["--broker-defaults"], ["-b", "1"]):
+        said = refused(context, "config", "unset", *entity, "log.retention.mx")
+        assert "did you mean log.retention.ms?" in said, said
+    for change, expected in (("--append", "delete,compact"), ("--subtract", "delete")):
+        tidelog(context, "config", "set", "-t", topic, change, "cleanup.policy=compact")
+        own = answer(context, "config", "describe", "-t", topic, "-k", "cleanup.policy")["configs"]
+        assert own[0]["value"] == expected, (change, own)
+    assert "retention.ms" in refused(context, "config", "set", "-t", topic, "--append",
+                                     "retention.ms=5")
     tidelog(context, "config", "unset", "-t", topic, "cleanup.policy")
     own = answer(context, "config", "describe", "-t", topic)["configs"]
     assert [(one["name"], one["value"]) for one in own] == [("retention.ms", "123456789")], own

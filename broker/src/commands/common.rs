@@ -1,5 +1,6 @@
 //! What the commands that talk to a cluster share: how to reach it, how to answer, how to wait.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -88,6 +89,20 @@ async fn meant(client: &Client, error: client::Error) -> Failure {
     match nearest(&name, names.iter().map(String::as_str)) {
         Some(meant) => Failure::Misspelt { source: error, meant: meant.to_owned() },
         None => error.into(),
+    }
+}
+
+/// A refusal; when it is of a key that is not among those known, with the key that was meant.
+pub(super) fn misspelt<'a, 'b>(
+    source: client::Error,
+    keys: impl IntoIterator<Item = &'a str>,
+    known: impl IntoIterator<Item = &'b str>,
+) -> Failure {
+    let known: BTreeSet<&str> = known.into_iter().collect();
+    let unknown = keys.into_iter().find(|key| !known.contains(*key));
+    match unknown.and_then(|key| nearest(key, known.iter().copied())) {
+        Some(meant) => Failure::Misspelt { source, meant: meant.to_owned() },
+        None => source.into(),
     }
 }
 

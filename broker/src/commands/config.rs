@@ -1,11 +1,12 @@
 //! `tidelog config describe|set|unset`.
 
-use client::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym};
+use client::{Client, ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym};
 use serde_json::{Value, json};
 
-use super::common::{ClusterArgs, Output, OutputArgs, line, pair, print, table};
+use super::common::{ClusterArgs, Output, OutputArgs, line, misspelt, pair, print, table};
 use super::config_docs;
 use super::failure::Failure;
+use super::nearest::nearest;
 
 /// Arguments of `tidelog config`.
 #[derive(Debug, clap::Args)]
@@ -66,8 +67,14 @@ struct Describe {
 #[derive(Debug, clap::Args)]
 struct Set {
     /// The settings, as in retention.ms=3600000.
-    #[arg(required = true, value_name = "KEY=VALUE")]
+    #[arg(required_unless_present_any = ["append", "subtract"], value_name = "KEY=VALUE")]
     settings: Vec<String>,
+    /// Add to a setting that is a list, as in cleanup.policy=compact. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    append: Vec<String>,
+    /// Take out of a setting that is a list. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    subtract: Vec<String>,
     #[command(flatten)]
     entity: Entity,
     #[command(flatten)]
@@ -101,12 +108,8 @@ impl Config {
         let text = match self.action {
             Action::Describe(describe) => describe.run()?,
             Action::Set(set) => {
-                let change = |setting: &String| {
-                    let (name, value) = pair("KEY=VALUE", setting)?;
-                    Ok(ConfigChange::Set(name, value))
-                };
-                let changes: Result<Vec<_>, Failure> = set.settings.iter().map(change).collect();
-                set.change.run(&set.entity, &changes?)?
+                let changes = set.changes()?;
+                set.change.run(&set.entity, &changes)?
             }
             Action::Unset(unset) => {
                 let changes: Vec<_> = unset.keys.into_iter().map(ConfigChange::Unset).collect();
@@ -115,6 +118,24 @@ impl Config {
             Action::Docs(docs) => return docs.run(),
         };
         print(&text)
+    }
+}
+
+impl Set {
+    fn changes(&self) -> Result<Vec<ConfigChange>, Failure> {
+        let mut changes = Vec::new();
+        let kinds: [(&str, &[String], fn(String, String) -> ConfigChange); 3] = [
+            ("KEY=VALUE", &self.settings, ConfigChange::Set),
+            ("--append KEY=VALUE", &self.append, ConfigChange::Append),
+            ("--subtract KEY=VALUE", &self.subtract, ConfigChange::Subtract),
+        ];
+        for (form, settings, change) in kinds {
+            for setting in settings {
+                let (name, value) = pair(form, setting)?;
+                changes.push(change(name, value));
+            }
+        }
+        Ok(changes)
     }
 }
 
@@ -177,10 +198,10 @@ impl Describe {
         let mut configs = self
             .cluster
             .run(async |client| Ok(client.describe_configs(&resource, keys).await?))?;
-        if let Some(missing) =
-            self.key.iter().find(|key| !configs.iter().any(|one| one.name == **key))
-        {
-            return Err(Failure::NoSetting { key: missing.clone() });
+        let missing = self.key.iter().find(|key| !configs.iter().any(|one| one.name == **key));
+        if let Some(key) = missing {
+            let known = self.cluster.run(async |client| Ok(client.config_keys(&resource).await?));
+            return Err(no_setting(key, &known.unwrap_or_default()));
         }
         configs.retain(|entry| self.all || !self.key.is_empty() || is_own(entry, &resource));
         if self.output.output == Output::Json {
@@ -219,20 +240,63 @@ fn shown(entry: &ConfigEntry) -> Value {
     })
 }
 
+/// A key that is not there, with the one that was probably meant.
+fn no_setting(key: &str, known: &[String]) -> Failure {
+    let meant = nearest(key, known.iter().map(String::as_str)).map(str::to_owned);
+    Failure::NoSetting { key: key.to_owned(), meant }
+}
+
+/// Refuses to take back what nobody can have set: the cluster would call that done.
+async fn check_known(
+    client: &Client,
+    resource: &ConfigResource,
+    changes: &[ConfigChange],
+) -> Result<(), Failure> {
+    let unset = |change: &&ConfigChange| matches!(change, ConfigChange::Unset(_));
+    let mut keys = changes.iter().filter(unset).map(ConfigChange::name).peekable();
+    if keys.peek().is_none() || matches!(resource, ConfigResource::BrokerLogger(_)) {
+        return Ok(());
+    }
+    // Who may not be told the keys may still change them.
+    let Ok(known) = client.config_keys(resource).await else { return Ok(()) };
+    // What a listener or a plugin may be told is in no list before it is set.
+    let any = |key: &&str| key.starts_with("listener.name.") || known.iter().any(|one| one == key);
+    match keys.find(|key| !any(key)) {
+        Some(key) => Err(no_setting(key, &known)),
+        None => Ok(()),
+    }
+}
+
+/// A refusal of a key that is not there says which one was probably meant.
+async fn explained(
+    client: &Client,
+    resource: &ConfigResource,
+    changes: &[ConfigChange],
+    source: client::Error,
+) -> Failure {
+    let refused = [wire::ErrorCode::InvalidConfig, wire::ErrorCode::InvalidRequest];
+    if source.code().is_none_or(|code| !refused.contains(&code)) {
+        return source.into();
+    }
+    let known = client.config_keys(resource).await.unwrap_or_default();
+    misspelt(source, changes.iter().map(ConfigChange::name), known.iter().map(String::as_str))
+}
+
 impl ChangeArgs {
     fn run(self, entity: &Entity, changes: &[ConfigChange]) -> Result<String, Failure> {
         let resource = entity.resource();
         self.cluster.run(async |client| {
-            Ok(client.alter_configs(&resource, changes, self.validate_only).await?)
+            check_known(client, &resource, changes).await?;
+            match client.alter_configs(&resource, changes, self.validate_only).await {
+                Ok(()) => Ok(()),
+                Err(error) => Err(explained(client, &resource, changes, error).await),
+            }
         })?;
-        let shown = |change: &ConfigChange| match change {
-            ConfigChange::Set(name, value) => (name.clone(), Some(value.clone())),
-            ConfigChange::Unset(name) => (name.clone(), None),
-        };
-        let changes: Vec<(String, Option<String>)> = changes.iter().map(shown).collect();
         if self.output.output == Output::Json {
-            let one =
-                |(name, value): &(String, Option<String>)| json!({"name": name, "value": value});
+            let one = |change: &ConfigChange| {
+                let (name, value) = (change.name(), change.value());
+                json!({"name": name, "value": value, "operation": operation(change)})
+            };
             return Ok(line(&json!({
                 "type": kind(&resource),
                 "name": resource.name(),
@@ -240,12 +304,20 @@ impl ChangeArgs {
                 "configs": changes.iter().map(one).collect::<Vec<_>>(),
             })));
         }
-        let done =
-            |verb: &str| if self.validate_only { format!("would {verb}") } else { verb.to_owned() };
-        let text = changes.iter().map(|(name, value)| match value {
-            Some(value) => format!("{} {name}={value}\n", done("set")),
-            None => format!("{} {name}\n", done("unset")),
+        let would = if self.validate_only { "would " } else { "" };
+        let text = changes.iter().map(|change| {
+            let value = change.value().map(|value| format!("={value}")).unwrap_or_default();
+            format!("{would}{} {}{value}\n", operation(change), change.name())
         });
         Ok(text.collect())
+    }
+}
+
+fn operation(change: &ConfigChange) -> &'static str {
+    match change {
+        ConfigChange::Set(..) => "set",
+        ConfigChange::Unset(_) => "unset",
+        ConfigChange::Append(..) => "append",
+        ConfigChange::Subtract(..) => "subtract",
     }
 }

@@ -52,10 +52,12 @@ pub(crate) enum Failure {
         place: String,
     },
     /// A key that the resource does not have.
-    #[error("there is no setting {key} here; --all shows what there is")]
+    #[error("there is no setting {key} here{}", meant_or_all(.meant.as_deref()))]
     NoSetting {
         /// The key.
         key: String,
+        /// The key that was probably meant.
+        meant: Option<String>,
     },
     /// Files are damaged; where, was printed.
     #[error("{problems} places are corrupt; the lines that begin with \"corrupt\" name them")]
@@ -106,6 +108,13 @@ impl Failure {
     pub(crate) fn is_silent(&self) -> bool {
         self.code() == 0
     }
+}
+
+fn meant_or_all(meant: Option<&str>) -> String {
+    meant.map_or_else(
+        || "; `tidelog config describe --all` shows what there is".to_owned(),
+        |meant| format!("; did you mean {meant}?"),
+    )
 }
 
 /// What to do about an error, where that is not plain.

@@ -56,6 +56,8 @@ fn what_the_readme_shows_is_accepted() {
         "tidelog config describe -b 1 -k log.dirs -k num.partitions -o json",
         "tidelog config set --broker-defaults log.retention.ms=5 a=b=c",
         "tidelog config set --broker-logger 1 root=DEBUG --validate-only",
+        "tidelog config set -t t --append cleanup.policy=compact --subtract a=b",
+        "tidelog config set -t t a=b --append cleanup.policy=compact,delete",
         "tidelog config unset -g g consumer.session.timeout.ms",
         "tidelog dump /d/logs /d/t-0/0.log --batches --as offsets -o json",
         "tidelog version",

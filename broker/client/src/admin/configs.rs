@@ -152,6 +152,42 @@ pub enum ConfigChange {
     Set(String, String),
     /// Take back what was set.
     Unset(String),
+    /// Add these, separated by commas, to a list.
+    Append(String, String),
+    /// Take these, separated by commas, out of a list.
+    Subtract(String, String),
+}
+
+impl ConfigChange {
+    /// The key.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Set(name, _)
+            | Self::Unset(name)
+            | Self::Append(name, _)
+            | Self::Subtract(name, _) => name,
+        }
+    }
+
+    /// The value; none when it is taken back.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        match self {
+            Self::Unset(_) => None,
+            Self::Set(_, value) | Self::Append(_, value) | Self::Subtract(_, value) => Some(value),
+        }
+    }
+
+    /// How the protocol calls it.
+    fn operation(&self) -> i8 {
+        match self {
+            Self::Set(..) => 0,
+            Self::Unset(_) => 1,
+            Self::Append(..) => 2,
+            Self::Subtract(..) => 3,
+        }
+    }
 }
 
 impl Client {
@@ -182,6 +218,22 @@ impl Client {
         Ok(configs)
     }
 
+    /// The keys that a resource may have, as far as the cluster says.
+    ///
+    /// # Errors
+    /// As [`Client::describe_configs`].
+    pub async fn config_keys(&self, resource: &ConfigResource) -> Result<Vec<String>, Error> {
+        let mut configs = self.describe_configs(resource, None).await?;
+        if *resource == ConfigResource::BrokerDefaults {
+            // Of them only what is set is told; a broker tells what there is.
+            let view = self.refresh(&[], false, self.deadline()).await?;
+            if let Some(id) = view.brokers.keys().next() {
+                configs.extend(self.describe_configs(&ConfigResource::Broker(*id), None).await?);
+            }
+        }
+        Ok(configs.into_iter().map(|config| config.name).collect())
+    }
+
     /// Changes settings of a resource, all or none. With `validate_only` they are only judged.
     ///
     /// # Errors
@@ -192,15 +244,10 @@ impl Client {
         changes: &[ConfigChange],
         validate_only: bool,
     ) -> Result<(), Error> {
-        let configs = changes.iter().map(|change| match change {
-            ConfigChange::Set(name, value) => AlterableConfig {
-                name: name.clone(),
-                config_operation: 0,
-                value: Some(value.clone()),
-            },
-            ConfigChange::Unset(name) => {
-                AlterableConfig { name: name.clone(), config_operation: 1, value: None }
-            }
+        let configs = changes.iter().map(|change| AlterableConfig {
+            name: change.name().to_owned(),
+            config_operation: change.operation(),
+            value: change.value().map(str::to_owned),
         });
         let request = IncrementalAlterConfigsRequest {
             resources: vec![AlterConfigsResource {

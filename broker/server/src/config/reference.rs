@@ -126,3 +126,8 @@ fn code(text: Option<&str>) -> String {
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
+
+/// Every key of topics.
+pub fn topic_keys() -> impl Iterator<Item = &'static str> {
+    metadata::topic_config::TABLE.iter().map(|def| def.name)
+}

@@ -7,8 +7,9 @@ use std::fmt::Write;
 
 use client::{NewTopic, TopicDescription};
 use serde_json::{Value, json};
+use server::config::reference::topic_keys;
 
-use super::common::{ClusterArgs, Output, OutputArgs, YesArgs, line, pair, print, table};
+use super::common::{ClusterArgs, Output, OutputArgs, YesArgs, line, misspelt, pair, print, table};
 use super::failure::Failure;
 
 /// Arguments of `tidelog topic`.
@@ -146,7 +147,7 @@ impl Create {
             let made = match client.create_topic(&topic).await {
                 Ok(_) => true,
                 Err(error) if self.if_not_exists && exists(&error) => false,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(refused(&topic, error)),
             };
             // The next command finds it, wherever it asks.
             client.await_topic(&topic.name).await?;
@@ -166,7 +167,9 @@ impl Create {
 
 impl Create {
     fn validate(&self, topic: &NewTopic) -> Result<String, Failure> {
-        let would = self.cluster.run(async |client| Ok(client.validate_topic(topic).await?))?;
+        let would = self.cluster.run(async |client| {
+            client.validate_topic(topic).await.map_err(|error| refused(topic, error))
+        })?;
         if self.output.output == Output::Json {
             return Ok(line(&json!({
                 "created": false,
@@ -180,6 +183,14 @@ impl Create {
             (number(would.partitions), number(would.replication_factor.map(i32::from)));
         Ok(format!("would create {}: partitions {partitions}, replicas {replicas}\n", would.name))
     }
+}
+
+/// A refused key is answered with the one that was probably meant.
+fn refused(topic: &NewTopic, error: client::Error) -> Failure {
+    if error.code() != Some(wire::ErrorCode::InvalidConfig) {
+        return error.into();
+    }
+    misspelt(error, topic.configs.keys().map(String::as_str), topic_keys())
 }
 
 fn exists(error: &client::Error) -> bool {

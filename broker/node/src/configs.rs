@@ -20,6 +20,14 @@ impl Node {
         settings.broker.layers(&image, settings.node_id).value(name).map(|setting| setting.text)
     }
 
+    /// The value that holds for one listener: its own, or the broker's.
+    #[must_use]
+    pub fn listener_config(&self, listener: &str, name: &str) -> Option<String> {
+        let settings = &self.config.settings;
+        let image = self.image();
+        settings.broker.layers(&image, settings.node_id).of_listener(listener, name)
+    }
+
     /// Serves IncrementalAlterConfigs; when it returns the changes are durable and in force. Blocks
     /// on the disk.
     pub fn incremental_alter_configs(

@@ -9,15 +9,18 @@ use replication::Partition;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::listener::limits::{ConnectionLimits, ConnectionsMax};
+use crate::listener::limits::{ConnectionLimits, ConnectionsMax, Most};
 use crate::metrics::Metrics;
+
+/// `max.connection.creation.rate` when there is no limit.
+const NO_RATE: u32 = 0x7fff_ffff;
 
 /// One broker process, as its handlers see it.
 pub(crate) struct Broker {
     pub(crate) node: Arc<Node>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
-    /// The names of the listeners, by their index.
+    /// The names of the listeners.
     pub(crate) listeners: Vec<String>,
     /// Turns true when the broker drains: long polls answer with what they have.
     pub(crate) stopping: watch::Receiver<bool>,
@@ -56,25 +59,38 @@ impl Broker {
     pub(crate) fn endpoint<'a>(
         &self,
         broker: &'a image::Broker,
-        listener: usize,
+        listener: &str,
     ) -> Option<&'a image::Endpoint> {
-        broker.endpoint(self.listeners.get(listener)?)
+        broker.endpoint(listener)
     }
 
     /// Takes over what is set on the broker while it runs and concerns its sockets. The rest is in
     /// force in the node by itself.
     pub(crate) fn reconfigure(&self) {
         let text = |name| self.node.broker_config(name).unwrap_or_default();
-        let number = |name| text(name).trim().parse::<usize>();
-        let (Ok(total), Ok(per_address), Some(overrides)) = (
-            number("max.connections"),
-            number("max.connections.per.ip"),
+        let (Some(total), Ok(per_address), Some(overrides)) = (
+            most(text),
+            text("max.connections.per.ip").trim().parse(),
             address_counts(&text("max.connections.per.ip.overrides")),
         ) else {
             // A test without a table of keys.
             return;
         };
-        self.places.change(&ConnectionsMax { total, per_address, overrides });
+        let of_listener = |name: &String| {
+            let most = most(|key| self.node.listener_config(name, key).unwrap_or_default())?;
+            Some((name.clone(), most))
+        };
+        let listeners = self.listeners.iter().filter_map(of_listener).collect();
+        let between_brokers = Some(text("inter.broker.listener.name"))
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| text("security.inter.broker.protocol"));
+        self.places.change(ConnectionsMax {
+            total,
+            listeners,
+            between_brokers: Some(between_brokers.trim().to_ascii_uppercase()),
+            per_address,
+            overrides,
+        });
     }
 
     /// A call on a partition failed; the node decides what that means for its directory.
@@ -84,4 +100,15 @@ impl Broker {
             self.metrics.corrupt_batch();
         }
     }
+}
+
+/// The limits that the values of their keys set; Kafka's largest number is none.
+fn most(text: impl Fn(&'static str) -> String) -> Option<Most> {
+    let number = |name| text(name).trim().parse::<u32>().ok();
+    let a_second = match number("max.connection.creation.rate")? {
+        NO_RATE => u32::MAX,
+        a_second => a_second,
+    };
+    let connections = usize::try_from(number("max.connections")?).ok()?;
+    Some(Most { connections, a_second })
 }

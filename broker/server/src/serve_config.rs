@@ -66,6 +66,10 @@ pub struct SocketConfig {
     pub connections_per_ip_max: usize,
     /// `max.connections.per.ip.overrides`
     pub connections_per_ip_overrides: Vec<(IpAddr, usize)>,
+    /// `quota.window.num`: over how many windows the rate of new connections is taken.
+    pub rate_windows: u32,
+    /// `quota.window.size.seconds`
+    pub rate_window: Duration,
     /// `connections.max.idle.ms`
     pub idle_max: Duration,
     /// Memory for requests being received, all connections together; `None` = min(25 % of the
@@ -89,6 +93,8 @@ impl Default for SocketConfig {
             connections_max: usize::MAX,
             connections_per_ip_max: 1_000,
             connections_per_ip_overrides: Vec::new(),
+            rate_windows: 11,
+            rate_window: Duration::from_secs(1),
             idle_max: Duration::from_secs(600),
             request_memory_bytes: None,
             in_flight_max: 64,

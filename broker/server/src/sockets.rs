@@ -23,7 +23,7 @@ use crate::serve_config::{ListenerConfig, SocketConfig};
 /// Listening sockets that do not accept yet.
 #[derive(Debug)]
 pub(crate) struct BoundSockets {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(Arc<str>, TcpListener)>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -43,7 +43,7 @@ impl BoundSockets {
                 address: config.host.clone(),
                 source,
             })?;
-            bound.listeners.push(listener);
+            bound.listeners.push((config.name.as_str().into(), listener));
             bound.addresses.push(address);
         }
         Ok(bound)
@@ -68,6 +68,9 @@ impl BoundSockets {
         let descriptors = limits::raise_descriptor_limit();
         let room = limits::connections_max(usize::MAX, descriptors);
         let places = Arc::new(ConnectionLimits::new(room, sockets));
+        for (name, _) in &self.listeners {
+            places.opened(name);
+        }
         let memory = sockets.request_memory_bytes.unwrap_or_else(limits::request_memory_bytes);
         let budget = RequestBudget::new(memory);
         metrics.watch_request_memory(&budget);
@@ -80,10 +83,9 @@ impl BoundSockets {
         let acceptors = self
             .listeners
             .into_iter()
-            .enumerate()
-            .map(|(index, listener)| {
+            .map(|(name, listener)| {
                 let (limits, shared) = (Arc::clone(&places), Arc::clone(&shared));
-                let acceptor = Acceptor { listener, index, limits, shared, drain_timeout };
+                let acceptor = Acceptor { listener, name, limits, shared, drain_timeout };
                 data.spawn(acceptor.run(stopped.clone()))
             })
             .collect();

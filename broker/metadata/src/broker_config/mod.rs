@@ -99,6 +99,11 @@ impl BrokerKeys {
         name.starts_with("tidelog.") && self.find(name).is_none_or(fixed)
     }
 
+    /// The definition of a key, or of the one that a listener's key is a case of.
+    pub fn find_for_listener(&self, name: &str) -> Option<&'static Def> {
+        self.find(name).or_else(|| self.find(base_of_listener_key(name)?))
+    }
+
     /// Every definition, in the order of the names.
     pub fn defs(&self) -> impl Iterator<Item = &'static Def> {
         self.defs.values().copied()
@@ -156,6 +161,15 @@ impl<'a> Layers<'a> {
         [Source::DynamicBroker, Source::DynamicDefault, Source::StaticBroker].into_iter().find_map(
             |source| names.iter().find_map(|name| Some((*name, source, self.get(source, name)?))),
         )
+    }
+
+    /// The value that holds for a listener: its own, in whatever layer, or the broker's.
+    pub fn of_listener(&self, listener: &str, name: &str) -> Option<String> {
+        let own = format!("listener.name.{}.{name}", listener.to_ascii_lowercase());
+        match self.first(&[&own]) {
+            Some((_, _, text)) => Some(text.to_owned()),
+            None => self.value(name).map(|setting| setting.text),
+        }
     }
 
     /// Names that have no definition and are set on this broker, in its file or while it runs.

@@ -35,15 +35,13 @@ pub(super) fn listeners(
         let expected = "at least one listener that is not the controller's".to_owned();
         return Err(invalid(resolved, "listeners", expected));
     }
-    let notes = for_controller
-        .iter()
-        .map(|endpoint| {
-            Note::Plain(format!(
-                "listener {} is not opened: the quorum is this process alone",
-                endpoint.name
-            ))
-        })
-        .collect();
+    let not_opened = for_controller.iter().map(|endpoint| {
+        Note::Plain(format!(
+            "listener {} is not opened: the quorum is this process alone",
+            endpoint.name
+        ))
+    });
+    let notes = not_opened.chain(keys_of_no_listener(resolved, &mine)).collect();
     let open = mine
         .into_iter()
         .map(|endpoint| {
@@ -58,6 +56,17 @@ pub(super) fn listeners(
         })
         .collect();
     Ok((open, notes))
+}
+
+/// A limit of a listener that there is not would pass unnoticed otherwise.
+fn keys_of_no_listener(resolved: &Resolved, mine: &[Endpoint]) -> Vec<Note> {
+    let beginning = |one: &Endpoint| format!("listener.name.{}.", one.name.to_ascii_lowercase());
+    let mine: Vec<String> = mine.iter().map(beginning).collect();
+    let strange = |key: &&str| !mine.iter().any(|beginning| key.starts_with(beginning));
+    let note = |key: &str| {
+        Note::Plain(format!("{key} is of no listener: there, names are written in small letters"))
+    };
+    resolved.listener_keys().filter(strange).map(note).collect()
 }
 
 fn invalid(resolved: &Resolved, key: &str, expected: String) -> ConfigError {

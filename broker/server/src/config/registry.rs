@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use metadata::broker_config::base_of_listener_key;
 use strsim::levenshtein;
 
 use super::def::Def;
@@ -26,6 +27,9 @@ const PLUGIN_PREFIXES: &[&str] = &["rsm.config.", "rlmm.config.", "config.provid
 /// A key with this beginning belongs to one listener: `listener.name.NAME.KEY`.
 const LISTENER_PREFIX: &str = "listener.name.";
 
+/// The keys that single listeners can have for themselves here.
+const OF_LISTENERS: &[&str] = &["max.connections", "max.connection.creation.rate"];
+
 static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Def>> =
     LazyLock::new(|| all().map(|def| (def.name, def)).collect());
 
@@ -34,6 +38,8 @@ static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Def>> =
 pub(super) enum Meaning {
     /// A key of the tables.
     Known(&'static Def),
+    /// A key of the tables, for one listener.
+    Listener(&'static Def),
     /// A key for one listener or for one of Kafka's plugins: accepted without meaning.
     Accepted,
 }
@@ -53,6 +59,11 @@ pub(super) fn meaning(name: &str, at: &Source) -> Result<Meaning, ConfigError> {
     if let Some(def) = find(name) {
         return Ok(Meaning::Known(def));
     }
+    if is_of_listener(name)
+        && let Some(def) = base_of_listener_key(name).and_then(find)
+    {
+        return Ok(Meaning::Listener(def));
+    }
     if PLUGIN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || of_listener(name) {
         return Ok(Meaning::Accepted);
     }
@@ -64,6 +75,11 @@ pub(super) fn meaning(name: &str, at: &Source) -> Result<Meaning, ConfigError> {
         return Err(ConfigError::TopicKey { key, at, broker: def.name });
     }
     Err(ConfigError::UnknownKey { nearest: nearest(name), key, at })
+}
+
+/// Whether a name is of a key that a single listener can have for itself here.
+pub(super) fn is_of_listener(name: &str) -> bool {
+    base_of_listener_key(name).is_some_and(|base| OF_LISTENERS.contains(&base))
 }
 
 fn of_listener(name: &str) -> bool {

@@ -127,6 +127,12 @@ impl Resolved {
                     push_once(&mut without_meaning, &key);
                     resolved.others.insert(key, value);
                 }
+                Ok(Meaning::Listener(def)) => match def.parse(&value) {
+                    Ok(_) => drop(resolved.others.insert(key, value)),
+                    Err(expected) => {
+                        errors.push(ConfigError::Invalid { key, value, at, expected });
+                    }
+                },
                 Ok(Meaning::Known(def)) => {
                     match def.role {
                         Role::Applied => {}
@@ -173,6 +179,12 @@ impl Resolved {
     /// What some layer wrote for the key.
     pub(super) fn set_text(&self, name: &str) -> Option<String> {
         self.held(name).filter(|held| held.at != Source::Default).map(|held| held.text.clone())
+    }
+
+    /// Names of single listeners' keys that are acted on, where there is such a listener.
+    pub(super) fn listener_keys(&self) -> impl Iterator<Item = &str> {
+        let names = self.others.keys().map(String::as_str);
+        names.filter(|name| registry::is_of_listener(name))
     }
 
     /// Everything that some layer sets, as it was written.

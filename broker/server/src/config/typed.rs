@@ -212,6 +212,8 @@ fn sockets(resolved: &Resolved) -> Result<SocketConfig, ConfigError> {
         listen_backlog: resolved.get("socket.listen.backlog.size")?,
         connections_max: resolved.get("max.connections")?,
         connections_per_ip_max: resolved.get("max.connections.per.ip")?,
+        rate_windows: resolved.get("quota.window.num")?,
+        rate_window: Duration::from_secs(resolved.get("quota.window.size.seconds")?),
         idle_max: idle_max(resolved)?,
         request_memory_bytes,
         ..SocketConfig::default()

@@ -45,8 +45,8 @@ const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    /// Index into the configured listeners.
-    pub(crate) listener: usize,
+    /// The name of the listener that it came in by.
+    pub(crate) listener: Arc<str>,
 }
 
 /// Turns a frame into an answer. `dispatch` is the one of the broker; tests have their own.

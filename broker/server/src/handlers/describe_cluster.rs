@@ -37,7 +37,7 @@ fn describe(call: &Call, request: &DescribeClusterRequest) -> DescribeClusterRes
     let image = broker.node.image();
     let shown = image.brokers.iter().filter(|b| !b.fenced || request.include_fenced_brokers);
     let brokers = shown.filter_map(|described| {
-        let endpoint = broker.endpoint(described, call.peer.listener)?;
+        let endpoint = broker.endpoint(described, &call.peer.listener)?;
         Some(DescribeClusterBroker {
             broker_id: described.id.0,
             host: endpoint.host.clone(),

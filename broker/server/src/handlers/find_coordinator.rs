@@ -1,6 +1,8 @@
 //! FindCoordinator: who keeps a group. With one broker, this one. Transactions are refused for
 //! good.
 
+use std::sync::Arc;
+
 use wire::ErrorCode;
 use wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
@@ -17,20 +19,20 @@ pub(crate) fn handle(
     call: &Call,
     request: FindCoordinatorRequest,
 ) -> Answer<FindCoordinatorResponse> {
-    let (version, listener) = (call.version, call.peer.listener);
+    let (version, listener) = (call.version, Arc::clone(&call.peer.listener));
     if request.key_type != KEY_TYPE_GROUP || call.broker.node.groups_prepared() {
-        return Answer::Now(answer(&call.broker, listener, version, request));
+        return Answer::Now(answer(&call.broker, &listener, version, request));
     }
     Answer::blocking(call, move |broker| {
         // What went wrong is said in the log, and the answer is found again below.
         let _ = broker.node.prepare_groups(broker.now_ms());
-        answer(broker, listener, version, request)
+        answer(broker, &listener, version, request)
     })
 }
 
 fn answer(
     broker: &Broker,
-    listener: usize,
+    listener: &str,
     version: i16,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
@@ -50,7 +52,7 @@ fn answer(
     }
 }
 
-fn find(broker: &Broker, listener: usize, key_type: i8, key: String) -> Coordinator {
+fn find(broker: &Broker, listener: &str, key_type: i8, key: String) -> Coordinator {
     let found = locate(broker, listener, key_type, &key);
     match found {
         Ok((node_id, host, port)) => {
@@ -69,7 +71,7 @@ fn find(broker: &Broker, listener: usize, key_type: i8, key: String) -> Coordina
 
 fn locate(
     broker: &Broker,
-    listener: usize,
+    listener: &str,
     key_type: i8,
     key: &str,
 ) -> Result<(i32, String, i32), ErrorCode> {

@@ -72,7 +72,7 @@ fn describe(call: &Call, request: &MetadataRequest) -> MetadataResponse {
     let broker = &call.broker;
     let image = broker.node.image();
     let brokers = image.brokers.unfenced().filter_map(|described| {
-        let endpoint = broker.endpoint(described, call.peer.listener)?;
+        let endpoint = broker.endpoint(described, &call.peer.listener)?;
         Some(MetadataResponseBroker {
             node_id: described.id.0,
             host: endpoint.host.clone(),

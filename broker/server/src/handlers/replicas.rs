@@ -31,7 +31,7 @@ impl Replicas {
         let out_of_service = partition.leader == here && !served();
         let reachable = |id: BrokerId| {
             let broker = image.brokers.get(id).filter(|broker| !broker.fenced);
-            broker.is_some_and(|b| call.broker.endpoint(b, call.peer.listener).is_some())
+            broker.is_some_and(|b| call.broker.endpoint(b, &call.peer.listener).is_some())
         };
         let (error, leader) = if !partition.has_leader() || out_of_service {
             (ErrorCode::LeaderNotAvailable, -1)

@@ -5,20 +5,23 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, error, warn};
 
 pub(crate) mod limits;
+pub(crate) mod rate;
 
 use crate::connection::{Close, Connection, Ended, Peer, Shared, told_to_stop};
 use crate::error::Error;
 use crate::log_limit::LogLimit;
+use crate::metrics::Metrics;
 use crate::serve_config::{ListenerConfig, SocketConfig};
-use limits::{ConnectionLimits, Place};
+use limits::{ConnectionLimits, Place, Refused};
 
 /// A short rest after a failed accept: out of descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -78,11 +81,18 @@ fn bind_one(address: SocketAddr, sockets: &SocketConfig) -> io::Result<TcpListen
 /// One listener at work.
 pub(crate) struct Acceptor {
     pub(crate) listener: TcpListener,
-    /// Index into the configured listeners.
-    pub(crate) index: usize,
+    pub(crate) name: Arc<str>,
     pub(crate) limits: Arc<ConnectionLimits>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) drain_timeout: Duration,
+}
+
+/// A connection that was accepted and has no place yet.
+struct Arrived {
+    stream: TcpStream,
+    address: SocketAddr,
+    /// Others came too fast: it waits until then.
+    until: Instant,
 }
 
 impl Acceptor {
@@ -90,12 +100,13 @@ impl Acceptor {
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) {
         let mut connections = JoinSet::new();
         let mut stopped = stop.clone();
+        let mut arrived = None;
         loop {
             tokio::select! {
                 biased;
                 () = told_to_stop(&mut stopped) => break,
                 Some(ended) = connections.join_next() => report(ended),
-                accepted = self.accept() => match accepted {
+                accepted = self.accept(&mut arrived) => match accepted {
                     Ok(Some((stream, place, peer))) => {
                         self.spawn(&mut connections, stream, place, peer, stop.clone());
                     }
@@ -111,23 +122,39 @@ impl Acceptor {
             }
         }
         let Self { listener, drain_timeout, .. } = self;
-        drop(listener);
+        drop((listener, arrived));
         drain(connections, drain_timeout).await;
     }
 
-    /// The next connection that has a place. Nothing is lost when the future is dropped half-way.
-    async fn accept(&self) -> io::Result<Option<(TcpStream, Place, Peer)>> {
-        let Some(room) = self.limits.wait_for_room().await else { return Ok(None) };
-        let (stream, address) = self.listener.accept().await?;
-        let Some(place) = self.limits.take(room, address.ip()) else {
-            self.shared.metrics.connection_refused();
-            static LIMIT: LogLimit = LogLimit::new();
-            if let Some(more) = LIMIT.allow() {
-                warn!(
-                    "connection from {} refused: max.connections.per.ip is reached{more}",
-                    address.ip()
-                );
+    /// The next connection that has a place. Who waits for one stands in `arrived`, so that nobody
+    /// is lost when the future is dropped half-way.
+    async fn accept(
+        &self,
+        arrived: &mut Option<Arrived>,
+    ) -> io::Result<Option<(TcpStream, Place, Peer)>> {
+        if arrived.is_none() {
+            self.limits.wait_for_room(&self.name).await;
+            let (stream, address) = self.listener.accept().await?;
+            let now = Instant::now();
+            let until = self.limits.came(&self.name, now);
+            if until > now {
+                self.shared.metrics.connection_delayed();
             }
+            *arrived = Some(Arrived { stream, address, until });
+        }
+        let Some(Arrived { address, until, .. }) = arrived else { return Ok(None) };
+        if *until > Instant::now() {
+            sleep_until(*until).await;
+        }
+        let place = loop {
+            match self.limits.take(&self.name, address.ip()) {
+                Err(Refused::Full) => self.limits.wait_for_room(&self.name).await,
+                taken => break taken,
+            }
+        };
+        let Some(Arrived { stream, address, .. }) = arrived.take() else { return Ok(None) };
+        let Ok(place) = place else {
+            self.refuse(address);
             return Ok(None);
         };
         let socket = SockRef::from(&stream);
@@ -135,7 +162,16 @@ impl Acceptor {
             // The peer has gone already.
             return Ok(None);
         }
-        Ok(Some((stream, place, Peer { address, listener: self.index })))
+        Ok(Some((stream, place, Peer { address, listener: Arc::clone(&self.name) })))
+    }
+
+    fn refuse(&self, address: SocketAddr) {
+        self.shared.metrics.connection_refused();
+        static LIMIT: LogLimit = LogLimit::new();
+        if let Some(more) = LIMIT.allow() {
+            let ip = address.ip();
+            warn!("connection from {ip} refused: max.connections.per.ip is reached{more}");
+        }
     }
 
     fn spawn(
@@ -149,7 +185,7 @@ impl Acceptor {
         let shared = Arc::clone(&self.shared);
         connections.spawn(async move {
             let _place = place;
-            let _open = Open::new(Arc::clone(&shared), peer.listener);
+            let _open = Open::new(&shared.metrics, &peer.listener);
             let address = peer.address;
             let ended = Connection::new(stream, peer, shared).serve(stop).await;
             log_end(address, &ended);
@@ -158,18 +194,17 @@ impl Acceptor {
 }
 
 /// Counts a connection as open for as long as it lives, also when its task panics.
-struct Open(Arc<Shared>, usize);
+struct Open(IntGauge);
 
 impl Open {
-    fn new(shared: Arc<Shared>, listener: usize) -> Self {
-        shared.metrics.connection_opened(listener);
-        Self(shared, listener)
+    fn new(metrics: &Metrics, listener: &str) -> Self {
+        Self(metrics.connection_opened(listener))
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.metrics.connection_closed(self.1);
+        self.0.dec();
     }
 }
 

@@ -82,6 +82,8 @@ section! { CONNECTIONS, "Connections":
         "Connections accepted.";
     CONNECTIONS_REFUSED = Counter "tidelog_connections_refused_total" []
         "Connections refused because their address had its share.";
+    CONNECTIONS_DELAYED = Counter "tidelog_connections_delayed_total" []
+        "Connections that waited because too many came at once; max.connection.creation.rate.";
     NETWORK_BYTES_IN = Counter "tidelog_network_bytes_in_total" []
         "Bytes received from clients, with all headers.";
     NETWORK_BYTES_OUT = Counter "tidelog_network_bytes_out_total" []

@@ -33,9 +33,10 @@ pub(crate) struct Metrics {
     network_bytes_in: IntCounter,
     network_bytes_out: IntCounter,
     /// Open connections, by listener.
-    connections: Vec<IntGauge>,
+    connections: IntGaugeVec,
     connections_accepted: IntCounter,
     connections_refused: IntCounter,
+    connections_delayed: IntCounter,
     corrupt_batches: IntCounter,
     request_memory: OnceLock<RequestBudget>,
     start_seconds: f64,
@@ -44,26 +45,34 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Counters at zero; `listeners` are the listeners' names in their order.
+    /// Counters at zero; `listeners` are the listeners' names.
     pub(crate) fn new(listeners: &[String]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let open =
             IntGaugeVec::new(opts(&catalog::CONNECTION_COUNT), catalog::CONNECTION_COUNT.labels)?;
         registry.register(Box::new(open.clone()))?;
-        let open_of = |name: &String| open.with_label_values(&[name.as_str(), "0"]);
-        Ok(Self {
+        let metrics = Self {
             requests: Requests::new(&registry)?,
             network_bytes_in: counter(&registry, &catalog::NETWORK_BYTES_IN)?,
             network_bytes_out: counter(&registry, &catalog::NETWORK_BYTES_OUT)?,
-            connections: listeners.iter().map(open_of).collect(),
+            connections: open,
             connections_accepted: counter(&registry, &catalog::CONNECTIONS_ACCEPTED)?,
             connections_refused: counter(&registry, &catalog::CONNECTIONS_REFUSED)?,
+            connections_delayed: counter(&registry, &catalog::CONNECTIONS_DELAYED)?,
             corrupt_batches: counter(&registry, &catalog::CORRUPT_BATCHES)?,
             request_memory: OnceLock::new(),
             start_seconds: process::start_seconds(),
             scrape_bytes: AtomicUsize::new(0),
             registry,
-        })
+        };
+        for listener in listeners {
+            metrics.connections_of(listener);
+        }
+        Ok(metrics)
+    }
+
+    fn connections_of(&self, listener: &str) -> IntGauge {
+        self.connections.with_label_values(&[listener, "0"])
     }
 
     pub(crate) fn bytes_in(&self, count: u64) {
@@ -74,17 +83,16 @@ impl Metrics {
         self.network_bytes_out.inc_by(count);
     }
 
-    pub(crate) fn connection_opened(&self, listener: usize) {
+    /// Counts a connection as accepted and open; who is handed the gauge counts it down.
+    pub(crate) fn connection_opened(&self, listener: &str) -> IntGauge {
         self.connections_accepted.inc();
-        if let Some(open) = self.connections.get(listener) {
-            open.inc();
-        }
+        let open = self.connections_of(listener);
+        open.inc();
+        open
     }
 
-    pub(crate) fn connection_closed(&self, listener: usize) {
-        if let Some(open) = self.connections.get(listener) {
-            open.dec();
-        }
+    pub(crate) fn connection_delayed(&self) {
+        self.connections_delayed.inc();
     }
 
     pub(crate) fn connection_refused(&self) {

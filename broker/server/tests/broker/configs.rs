@@ -1,5 +1,7 @@
 //! Configuration changed while the broker runs holds at once, and after a restart.
 
+use std::time::{Duration, Instant};
+
 use wire::ErrorCode;
 use wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
@@ -8,7 +10,7 @@ use wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 
-use crate::harness::{Client, TestBroker, batch, metadata_request};
+use crate::harness::{Client, DEADLINE, TestBroker, batch, metadata_request};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
@@ -38,7 +40,9 @@ fn describe(client: &mut Client, kind: i8, name: &str, key: &str) -> DescribeCon
         resource_name: name.to_owned(),
         configuration_keys: Some(vec![key.to_owned()]),
     };
-    let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+    let resources = vec![resource];
+    let request =
+        DescribeConfigsRequest { resources, include_synonyms: true, ..Default::default() };
     client.call(4, &request).results.remove(0).configs.remove(0)
 }
 
@@ -139,6 +143,85 @@ fn limits_of_connections_hold_at_once_and_after_a_restart() {
     assert!(broker.connect().frame().is_none(), "a second connection");
     assert_eq!(alter(&mut client, BROKER, id, per_ip, None), good);
     assert_eq!(broker.connect().call(9, &metadata_request("t")).brokers.len(), 1);
+}
+
+/// What a scrape says of a metric.
+fn metric(broker: &TestBroker, name: &str) -> f64 {
+    let scrape = broker.admin_get("/metrics");
+    let line = scrape.lines().find(|line| line.starts_with(&format!("{name} ")));
+    line.and_then(|line| line.rsplit(' ').next()).expect("the metric").parse().unwrap()
+}
+
+/// Whether a request is answered as long as nothing else happens.
+fn is_served(client: &mut Client) -> bool {
+    client.send(9, &metadata_request("t"));
+    client.stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let served = client.stream.peek(&mut [0]).is_ok();
+    client.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    served
+}
+
+#[test]
+fn limits_of_a_listener_are_its_own() {
+    let mut broker = TestBroker::start(&[
+        "listeners=PLAINTEXT://127.0.0.1:0,OTHER://127.0.0.1:0",
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,OTHER:PLAINTEXT",
+        "listener.name.other.max.connections=1",
+    ]);
+    let (good, id) = (ErrorCode::None, "0");
+    let key = "listener.name.other.max.connections";
+    for round in 0..2 {
+        let mut client = broker.connect();
+        let told = describe(&mut client, BROKER, id, key);
+        let source = [4, 2][round];
+        assert_eq!((told.value.as_deref(), told.config_source), (Some("1"), source));
+        assert!(told.read_only && told.config_type == 3, "{told:?}");
+        let names: Vec<&str> = told.synonyms.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!((names[0], *names.last().unwrap()), (key, "max.connections"));
+        let mut first = broker.connect_to(1);
+        assert!(is_served(&mut first));
+        let mut second = broker.connect_to(1);
+        assert!(!is_served(&mut second), "a second connection to a listener with room for one");
+        assert!(is_served(&mut broker.connect()), "the other listener");
+        for name in [key, "max.connections"] {
+            let refused = alter(&mut client, BROKER, id, name, Some("0"));
+            // The other listener has none of its own.
+            assert_eq!(refused, ErrorCode::InvalidRequest, "{name}");
+        }
+        assert_eq!(alter(&mut client, BROKER, id, key, Some("2")), good);
+        assert!(second.frame().is_some(), "room for two, at once");
+        // Nothing but its name is the listener's.
+        let stranger = "listener.name.nobody.max.connections";
+        assert_eq!(alter(&mut client, BROKER, id, stranger, Some("0")), good);
+        assert_eq!(alter(&mut client, BROKER, id, stranger, None), good);
+        assert_eq!(alter(&mut client, BROKER, "", key, Some("1")), good);
+        assert_eq!(alter(&mut client, BROKER, id, key, None), good);
+        drop((client, first, second));
+        assert_eq!(alter(&mut broker.connect(), BROKER, id, key, Some("1")), good);
+        broker.restart();
+    }
+}
+
+#[test]
+fn connections_that_come_too_fast_wait() {
+    let broker = TestBroker::start(&["quota.window.num=1", "max.connection.creation.rate=1"]);
+    let delayed = "tidelog_connections_delayed_total";
+    let began = Instant::now();
+    let mut client = broker.connect();
+    assert_eq!(client.call(9, &metadata_request("t")).brokers.len(), 1);
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    assert_eq!(metric(&broker, delayed), 1.0);
+    let (key, own) = ("max.connection.creation.rate", "listener.name.plaintext.max.connection");
+    let (good, own) = (ErrorCode::None, format!("{own}.creation.rate"));
+    assert_eq!(alter(&mut client, BROKER, "0", key, Some("0")), ErrorCode::InvalidRequest);
+    assert_eq!(alter(&mut client, BROKER, "0", key, Some("1000000")), good);
+    for _ in 0..20 {
+        assert_eq!(broker.connect().call(9, &metadata_request("t")).brokers.len(), 1);
+    }
+    assert_eq!(metric(&broker, delayed), 1.0);
+    assert_eq!(alter(&mut client, BROKER, "", &own, Some("1")), good);
+    assert_eq!(broker.connect().call(9, &metadata_request("t")).brokers.len(), 1);
+    assert_eq!(metric(&broker, delayed), 2.0);
 }
 
 #[test]

@@ -72,7 +72,12 @@ impl TestBroker {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.running().listeners()[0].1).unwrap();
+        self.connect_to(0)
+    }
+
+    /// Connects to one of several listeners.
+    pub(crate) fn connect_to(&self, listener: usize) -> Client {
+        let stream = TcpStream::connect(self.running().listeners()[listener].1).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();

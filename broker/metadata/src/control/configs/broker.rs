@@ -22,6 +22,8 @@ const POOLS: &[&str] = &[
 /// Keys of single listeners that all brokers can have.
 const LISTENER_KEYS_FOR_ALL: &[&str] =
     &["max.connections", "max.connection.creation.rate", "num.network.threads"];
+/// Limits of listeners that cannot become nothing: nobody could come and raise them again.
+const NEVER_ZERO: &[&str] = &["max.connections", "max.connection.creation.rate"];
 /// Keys that Kafka changes while it runs and this broker does not.
 const FIXED: &[&str] = &["listeners", "listener.security.protocol.map"];
 
@@ -106,7 +108,7 @@ fn validate(ctx: &Context<'_>, for_all: bool, altered: &Altered) -> Result<(), R
 
 fn check_types(keys: &BrokerKeys, after: &Configs) -> Result<(), Refusal> {
     for (name, value) in after {
-        let def = keys.find(base_of_listener_key(name).unwrap_or(name));
+        let def = keys.find_for_listener(name);
         let Some(Err(expected)) = def.map(|def| def.parse(value)) else { continue };
         let shown = match def.map(|def| def.kind) {
             Some(Kind::Password) => "[hidden]",
@@ -146,6 +148,7 @@ fn check_change(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<
             return invalid(format!("{name} changes with a restart only"));
         }
     }
+    check_listeners(ctx, now, next)?;
     for (local, all) in [
         ("log.local.retention.ms", "retention.ms"),
         ("log.local.retention.bytes", "retention.bytes"),
@@ -158,6 +161,22 @@ fn check_change(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<
                 "Invalid value {local_most} for configuration {local}: Value must not be more than \
                  {all} of the broker: {most}"
             ));
+        }
+    }
+    Ok(())
+}
+
+fn check_listeners(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<(), Refusal> {
+    let node = ctx.image.brokers.get(ctx.settings.node_id);
+    for endpoint in node.iter().flat_map(|node| &node.endpoints) {
+        for key in NEVER_ZERO {
+            let value = |layers: Layers<'_>| layers.of_listener(&endpoint.listener, key);
+            let next = value(next);
+            let zero = next.as_ref().is_some_and(|text| text.trim().parse() == Ok(0));
+            if zero && next != value(now) {
+                let message = format!("Invalid {key} 0 of listener {}", endpoint.listener);
+                return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+            }
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ pub(super) fn describe_all(subject: &Subject<'_>) -> Vec<DescribeConfigsResource
     // What lies there besides is no configuration: the cluster's id, for instance.
     let set = set.iter().filter(|(name, _)| !keys.is_private(name));
     let describe = |(name, value): (&String, &String)| {
-        let def = keys.find(name);
+        let def = keys.find_for_listener(name);
         let mut described = describe_key(&layers, name, def, Some(value.clone()));
         described.synonyms.retain(|one| one.source == Source::DynamicDefault.code());
         described.config_source = source_of(&described.synonyms);
@@ -43,18 +43,25 @@ pub(super) fn describe_one(
     }
     let keys = &settings.broker;
     let layers = keys.layers(image, node);
+    let told = |def: &Def, text: String| match def.parse(&text) {
+        Ok(value) => value.to_string(),
+        Err(_) => text,
+    };
     let shown = |def: &&Def| {
         !def.internal || layers.value(def.name).is_some_and(|set| set.source != Source::Default)
     };
     let defined = keys.defs().filter(shown).map(|def| {
-        let value = layers.value(def.name).map(|setting| match def.parse(&setting.text) {
-            Ok(value) => value.to_string(),
-            Err(_) => setting.text,
-        });
+        let value = layers.value(def.name).map(|setting| told(def, setting.text));
         describe_key(&layers, def.name, Some(def), value)
     });
     let others = layers.undefined().into_iter().filter(|name| !keys.is_private(name));
-    let others = others.map(|name| describe_key(&layers, name, None, None));
+    let others = others.map(|name| {
+        // A listener's key is shown as what it is a case of; what nobody knows is not.
+        let def = keys.find_for_listener(name);
+        let value = def.zip(layers.first(&[name]));
+        let value = value.map(|(def, (_, _, text))| told(def, text.to_owned()));
+        describe_key(&layers, name, def, value)
+    });
     Ok(defined.chain(others).collect())
 }
 
@@ -95,7 +102,7 @@ fn describe_key(
     DescribeConfigsResourceResult {
         name: name.to_owned(),
         value: value.filter(|_| !is_sensitive),
-        read_only: def.is_none_or(|def| def.update == Update::ReadOnly),
+        read_only: def.is_none_or(|def| def.update == Update::ReadOnly || def.name != name),
         config_source: source_of(&synonyms),
         is_sensitive,
         synonyms,

@@ -21,7 +21,8 @@ pub(in crate::config) const KEYS: &[Def] = &[
     )
     .doc("The security protocol of each listener name.")
     .per_broker(),
-    unset("inter.broker.listener.name", Kind::Text),
+    unset("inter.broker.listener.name", Kind::Text)
+        .doc("The listener of the brokers among themselves; max.connections leaves it room."),
     list("controller.listener.names", "")
         .doc("The listeners of the controller; not opened while the quorum is this process alone."),
     int("socket.listen.backlog.size", "50")
@@ -38,8 +39,17 @@ pub(in crate::config) const KEYS: &[Def] = &[
     ),
     int("max.connections", "2147483647")
         .min(0.0)
-        .doc("Connections in total; the limit of open files caps it further.")
+        .doc(
+            "Connections in total, of a listener as listener.name.NAME.max.connections; the limit \
+              of open files caps it further.",
+        )
         .cluster_wide(),
+    int("max.connection.creation.rate", "2147483647")
+        .min(0.0)
+        .doc("Connections in a second; those that come faster wait for their turn.")
+        .cluster_wide(),
+    int("quota.window.num", "11").min(1.0).doc("Windows over which a rate is taken."),
+    int("quota.window.size.seconds", "1").min(1.0).doc("How long one of these windows is."),
     int("max.connections.per.ip", "1000")
         .min(0.0)
         .doc("Connections from one address.")

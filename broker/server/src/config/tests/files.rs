@@ -51,7 +51,6 @@ fn a_usual_file_of_kafka_starts_the_broker() {
     assert_eq!(loaded.settings.listeners.len(), 1);
     let unused = [
         "controller.quorum.bootstrap.servers",
-        "inter.broker.listener.name",
         "num.io.threads",
         "num.network.threads",
         "share.coordinator.state.topic.min.isr",

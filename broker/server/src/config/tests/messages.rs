@@ -206,6 +206,22 @@ fn keys_of_listeners_and_plugins_are_accepted() {
 }
 
 #[test]
+fn limits_of_listeners_are_checked_and_those_of_none_are_noted() {
+    let text = message(&["listener.name.plaintext.max.connections=many"]);
+    let expected = "--set: listener.name.plaintext.max.connections=many: expected a whole number";
+    assert!(text.starts_with(expected), "{text}");
+    let key = "max.connection.creation.rate";
+    let [mine, other] =
+        ["plaintext", "PLAINTEXT"].map(|name| format!("listener.name.{name}.{key}=1"));
+    let noted = |set: &str| {
+        let notes = with(&[set]).unwrap().notes.into_iter();
+        notes.map(|note| note.to_string()).find(|note| note.contains(key))
+    };
+    assert_eq!(noted(&mine), None);
+    assert!(noted(&other).is_some_and(|note| note.contains("is of no listener")));
+}
+
+#[test]
 fn deprecated_keys_say_what_to_use() {
     let loaded = with(&["remote.log.manager.thread.pool.size=3"]).unwrap();
     let instead = "remote.log.manager.follower.thread.pool.size";

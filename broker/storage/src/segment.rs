@@ -43,7 +43,7 @@ impl MaxTimestamp {
 }
 
 /// Both indexes of a segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Indexes {
     pub(crate) offsets: SparseIndex<OffsetEntry>,
     pub(crate) times: SparseIndex<TimeEntry>,

@@ -189,16 +189,29 @@ impl Segments {
         }
         indexes.push_time(segment.base);
         let base = segment.base;
-        let written = self.write_indexes(base, &mut indexes);
-        match written.and_then(|()| self.sync_indexes(base)) {
-            // No space for them: they serve from memory, and a start builds them again.
+        self.write_or_keep(base, indexes, |written| {
+            self.write_indexes(base, written).and_then(|()| self.sync_indexes(base))
+        })
+    }
+
+    /// Writes the complete indexes of a closed segment. When there is no space for them they serve
+    /// from memory, all of them, and are built anew when they are next wanted.
+    pub(crate) fn write_or_keep(
+        &self,
+        base: i64,
+        indexes: Indexes,
+        write: impl FnOnce(&mut Indexes) -> Result<(), DiskError>,
+    ) -> Result<Indexes, DiskError> {
+        let mut written = indexes.clone();
+        match write(&mut written) {
+            Ok(()) => Ok(written),
             Err(error) if error.heals() => {
                 for extension in [segment::INDEX, segment::TIME_INDEX] {
                     let _ = self.disk.remove_file(&self.path(base, extension));
                 }
                 Ok(indexes)
             }
-            result => result.map(|()| indexes),
+            Err(error) => Err(error),
         }
     }
 

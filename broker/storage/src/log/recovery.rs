@@ -16,7 +16,7 @@ use super::{CutTail, Log};
 use crate::disk::DiskFile;
 use crate::error::{Corruption, LogError};
 use crate::producers::snapshot;
-use crate::segment::{self, Indexes};
+use crate::segment::Indexes;
 use crate::walk::{Found, Step, Walk, sound_upto};
 
 /// What opening a log found and did.
@@ -138,24 +138,22 @@ impl Log {
         let Some(mut indexes) = self.segments.get_mut(at).and_then(|it| it.indexes.take()) else {
             return Ok(());
         };
-        if !is_active {
+        let written = if is_active {
+            match self.segments.write_indexes(base, &mut indexes) {
+                Err(error) if !error.heals() => Err(error),
+                _ => Ok(indexes),
+            }
+        } else {
             indexes.push_time(base);
             self.index_written(base);
-        }
-        let result = self.segments.write_indexes(base, &mut indexes);
+            let write = |indexes: &mut Indexes| self.segments.write_indexes(base, indexes);
+            self.segments.write_or_keep(base, indexes, write)
+        };
+        let indexes = written?;
         if let Some(segment) = self.segments.get_mut(at) {
             segment.indexes = indexes.into();
         }
-        match result {
-            Err(error) if !error.heals() => Err(error.into()),
-            Err(_) if !is_active => {
-                for extension in [segment::INDEX, segment::TIME_INDEX] {
-                    let _ = self.disk.remove_file(&self.segments.path(base, extension));
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Reads a segment from end to end and rebuilds what follows from it. Returns where a torn

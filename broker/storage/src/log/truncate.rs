@@ -39,7 +39,9 @@ impl Log {
         if let Some(found) = cut.filter(|found| found.position > 0) {
             self.cut_segment(at, found.position)?;
         }
-        // Its own name is below; the old file keeps another.
+        // Its own name is below; the old file keeps another. Newest first: should the machine stop
+        // between two renames, the log ends early, and misses nothing before that.
+        gone.reverse();
         let deletion = self.retire(now_ms, &gone)?;
         gone.clear();
         self.begin_segment(now_ms, end)?;
@@ -62,7 +64,8 @@ impl Log {
         }
         self.touched = true;
         self.truncations += 1;
-        let gone = self.segments.split_off(0);
+        let mut gone = self.segments.split_off(0);
+        gone.reverse();
         let deletion = self.retire(now_ms, &gone)?;
         self.forget_snapshots_after(-1)?;
         self.begin_segment(now_ms, start.0)?;

@@ -59,7 +59,8 @@ fn fresh_seeds() {
     }
     println!("{count} seeds from {first}: {total:?}");
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
-    // A test that never gets into trouble proves nothing.
+    // A test that never gets into trouble proves nothing. Of the rarest trouble 400 seeds meet
+    // some 20, so that none is no matter of luck.
     if count >= FRESH_SEEDS {
         total.assert_all_happened();
     }

@@ -71,7 +71,10 @@ impl World {
                 self.disk.crash_after(1 + self.random.below(40));
             }
             if self.random.one_in(6) {
-                self.disk.set_capacity(Some(self.disk.used() + self.random.below(3000)));
+                // A start needs little space: half of them have next to none.
+                let free = self.random.below(3000);
+                let free = if free % 2 == 0 { free / 50 } else { free };
+                self.disk.set_capacity(Some(self.disk.used() + free));
                 self.full = true;
             }
             let opened = self.open_dirs() && self.load_all(false);

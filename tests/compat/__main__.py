@@ -11,7 +11,7 @@ from .context import CORPUS_BYTES, Context
 # In this order; the last one looks at the files that all the others made.
 MODULES = ["story", "produce", "topics", "offsets", "fetch", "groups", "grouprules",
            "configs", "tools", "observe", "badinput", "conversion", "limits", "movein", "cli",
-           "cli_groups", "lifecycle", "dump", "own_dump"]
+           "cli_groups", "cli_cluster", "lifecycle", "dump", "own_dump"]
 
 
 def main():

@@ -18,6 +18,8 @@ NAMES = {
     "dump": "org.apache.kafka.tools.DumpLogSegments",
     "versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "share-consumer": "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
+    "cluster": "org.apache.kafka.tools.ClusterTool",
     "storage": "kafka.tools.StorageTool",
     "quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "features": "org.apache.kafka.tools.FeatureCommand",

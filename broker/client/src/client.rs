@@ -118,7 +118,8 @@ impl Client {
     }
 
     /// A deadline one call from now.
-    pub(crate) fn deadline(&self) -> Instant {
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
         deadline_in(self.inner.config.timeout)
     }
 

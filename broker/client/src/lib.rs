@@ -26,8 +26,9 @@ mod producer;
 mod versions;
 
 pub use admin::{
-    ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, CreatedTopic,
-    GroupDescription, GroupMember, ListedGroup, NewTopic, PartitionDescription, TopicDescription,
+    BrokerDescription, ClusterDescription, ConfigChange, ConfigEntry, ConfigResource, ConfigSource,
+    ConfigSynonym, CreatedTopic, GroupDescription, GroupMember, ListedGroup, NewTopic,
+    PartitionDescription, QuorumDescription, QuorumReplica, TopicDescription,
 };
 pub use client::{Client, ClientConfig};
 pub use connection::{Connection, Pending};

@@ -3,28 +3,29 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{Client, ClientConfig};
 use serde_json::Value;
 
+use super::command_config::CommandConfig;
 use super::failure::Failure;
 use super::nearest::nearest;
 
 /// How to reach a cluster.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClusterArgs {
-    /// HOST:PORT of one or more brokers, separated by commas.
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:9092",
-        env = "TIDELOG_BOOTSTRAP_SERVER"
-    )]
-    pub(super) bootstrap_server: String,
-    /// How long the command may take to be answered: a number with ms, s or m.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(super) timeout: Duration,
+    /// HOST:PORT of one or more brokers, separated by commas; when neither this nor a file says
+    /// it, 127.0.0.1:9092.
+    #[arg(long, value_name = "HOST:PORT", env = "TIDELOG_BOOTSTRAP_SERVER")]
+    bootstrap_server: Option<String>,
+    /// How long the command may take to be answered: a number with ms, s or m; 30s when not said.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// A file of Kafka's client properties; what the command line says goes before it.
+    #[arg(long, value_name = "FILE")]
+    command_config: Option<PathBuf>,
 }
 
 /// How to print an answer.
@@ -46,15 +47,22 @@ pub(super) struct OutputArgs {
 
 impl ClusterArgs {
     /// A client of the cluster.
-    pub(super) fn client(&self) -> Result<Client, Failure> {
-        let config = ClientConfig {
-            bootstrap: self.bootstrap_server.clone(),
-            client_id: "tidelog".to_owned(),
-            request_timeout: self.timeout.min(Duration::from_secs(30)),
-            timeout: self.timeout,
-            ..ClientConfig::default()
+    fn client(&self) -> Result<Client, Failure> {
+        let file = match &self.command_config {
+            Some(path) => CommandConfig::read(path)?,
+            None => CommandConfig::default(),
         };
-        Ok(Client::new(config)?)
+        let standard = ClientConfig::default();
+        let timeout = self.timeout.or(file.timeout).unwrap_or(standard.timeout);
+        let request_timeout = file.request_timeout.unwrap_or(standard.request_timeout);
+        let bootstrap = self.bootstrap_server.clone().or(file.bootstrap);
+        Ok(Client::new(ClientConfig {
+            bootstrap: bootstrap.unwrap_or(standard.bootstrap),
+            client_id: file.client_id.unwrap_or(standard.client_id),
+            request_timeout: request_timeout.min(timeout),
+            timeout,
+            ..standard
+        })?)
     }
 
     /// Runs a command's work with a client of the cluster. A name that is not there is answered

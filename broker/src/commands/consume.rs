@@ -103,7 +103,7 @@ impl Consume {
     }
 
     async fn consume_alone(&self, client: &Client, printer: &mut Printer) -> Result<(), Failure> {
-        let deadline = Instant::now() + self.cluster.timeout;
+        let deadline = client.deadline();
         let topic = client.topic(&self.topic, false, deadline).await?;
         let partitions = match self.partition.is_empty() {
             true => topic.partitions.iter().map(|partition| partition.index).collect(),
@@ -135,7 +135,7 @@ impl Consume {
         client: &Client,
         partitions: &[i32],
     ) -> Result<BTreeMap<i32, i64>, Failure> {
-        let deadline = Instant::now() + self.cluster.timeout;
+        let deadline = client.deadline();
         let spec = OffsetSpec::Latest;
         let ends = client.list_offsets(&self.topic, partitions, spec, deadline).await?;
         Ok(ends.into_iter().map(|(index, offset)| (index, offset.unwrap_or_default())).collect())
@@ -226,7 +226,7 @@ impl Consume {
         let mut assignments = Vec::new();
         let mut ends = BTreeMap::new();
         for (topic, partitions) in &joined.partitions {
-            let deadline = Instant::now() + self.cluster.timeout;
+            let deadline = client.deadline();
             let name: Arc<str> = Arc::from(topic.as_str());
             let place = |index: i32| (Arc::clone(&name), index);
             let fresh: Vec<i32> = partitions

@@ -1,6 +1,8 @@
 //! The commands. Each gives an outcome; exit codes are given here: 0 done, 1 failed, 2 wrong usage.
 
 mod broker;
+mod cluster;
+mod command_config;
 mod common;
 mod config;
 mod config_docs;
@@ -47,6 +49,10 @@ enum Command {
     Group(group::Group),
     /// Show and change settings.
     Config(config::Config),
+    /// Show the cluster and the quorum that keeps its metadata.
+    Cluster(cluster::Cluster),
+    /// List and describe brokers.
+    Broker(cluster::brokers::Broker),
     /// Send lines as records.
     Produce(produce::Produce),
     /// Print records.
@@ -91,6 +97,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Topic(topic) => topic.run(),
         Command::Group(group) => group.run(),
         Command::Config(config) => config.run(),
+        Command::Cluster(cluster) => cluster.run(),
+        Command::Broker(broker) => broker.run(),
         Command::Produce(produce) => produce.run(),
         Command::Consume(consume) => consume.run(),
         Command::Dump(dump) => dump.run(),

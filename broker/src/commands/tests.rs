@@ -22,7 +22,8 @@ fn what_the_readme_shows_is_accepted() {
         "tidelog serve --config f.yaml --set a=b",
         "tidelog topic create t --partitions 3 --replication-factor 1 --config retention.ms=1",
         "tidelog topic list -o json --bootstrap-server a:1,b:2 --timeout 5s",
-        "tidelog topic describe t",
+        "tidelog topic describe t --command-config f",
+        "tidelog topic create t --replica-assignment 0:1,1:0,0:2 --config a=b",
         "tidelog topic delete t u --yes",
         "tidelog topic create t --validate-only -o json",
         "tidelog topic add-partitions t -p 6 --validate-only",
@@ -59,6 +60,10 @@ fn what_the_readme_shows_is_accepted() {
         "tidelog config set -t t --append cleanup.policy=compact --subtract a=b",
         "tidelog config set -t t a=b --append cleanup.policy=compact,delete",
         "tidelog config unset -g g consumer.session.timeout.ms",
+        "tidelog cluster describe",
+        "tidelog cluster quorum -o json",
+        "tidelog broker list",
+        "tidelog broker describe 1",
         "tidelog dump /d/logs /d/t-0/0.log --batches --as offsets -o json",
         "tidelog version",
         "tidelog completions bash",
@@ -75,6 +80,9 @@ fn wrong_usage_is_refused() {
         "tidelog dev --port 70000",
         "tidelog topic create",
         "tidelog topic create t --partitions 0",
+        "tidelog topic create t --replica-assignment 0:1,x",
+        "tidelog topic create t --replica-assignment 0:1 -p 1",
+        "tidelog topic create t --replica-assignment 0:1 -r 2",
         "tidelog produce",
         "tidelog produce -t t --acks 2",
         "tidelog produce -t t -k a --key-separator b",
@@ -104,6 +112,9 @@ fn wrong_usage_is_refused() {
         "tidelog group delete",
         "tidelog group delete-offsets g",
         "tidelog group delete-offsets g -t t:x",
+        "tidelog broker describe",
+        "tidelog broker describe x",
+        "tidelog cluster",
         "tidelog dump",
         "tidelog dump f --as nonsense",
         "tidelog config describe",
@@ -168,7 +179,7 @@ fn leaves(command: &clap::Command, path: &str, into: &mut Vec<(String, clap::Com
 }
 
 /// Said once for all commands.
-const COMMON: &[&str] = &["bootstrap-server", "timeout", "output", "yes", "help"];
+const COMMON: &[&str] = &["bootstrap-server", "timeout", "command-config", "output", "yes", "help"];
 
 #[test]
 fn every_command_and_option_is_documented() {

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wire::ErrorCode;
+use wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
+use wire::messages::consumer_group_describe_response::{
+    Assignment, DescribedGroup as DescribedConsumerGroup, Member,
+};
 use wire::messages::delete_groups_request::DeleteGroupsRequest;
 use wire::messages::describe_groups_request::DescribeGroupsRequest;
 use wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -23,6 +27,8 @@ use crate::group::{
 
 /// The type of groups that DescribeGroups knows.
 const CLASSIC: &str = "classic";
+/// The type of groups that ConsumerGroupDescribe knows.
+const CONSUMER: &str = "consumer";
 
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +48,7 @@ pub struct ListedGroup {
 pub struct GroupDescription {
     /// Its name.
     pub id: String,
-    /// `classic`, or another type: of such a group the members are not told.
+    /// `classic`, `consumer`, or another type: of such a group the members are not told.
     pub kind: String,
     /// Its state.
     pub state: String,
@@ -114,8 +120,8 @@ impl Client {
         .await
     }
 
-    /// One group with its members; of a group of another protocol than the classic one, what the
-    /// list of groups says.
+    /// One group with its members; of a group of neither protocol for consumers, what the list of
+    /// groups says.
     ///
     /// # Errors
     /// There is none of this name, or its coordinator does not answer in time.
@@ -124,6 +130,10 @@ impl Client {
             Err(error @ Error::NoGroup { .. }) => error,
             described => return described,
         };
+        match self.describe_consumer_group(group).await {
+            Err(Error::NoGroup { .. } | Error::Unsupported { .. }) => {}
+            described => return described,
+        }
         let listed = self.list_groups().await?.into_iter().find(|listed| listed.id == group);
         let Some(listed) = listed.filter(|listed| !listed.kind.eq_ignore_ascii_case(CLASSIC))
         else {
@@ -156,6 +166,22 @@ impl Client {
                 return Err(Error::NoGroup { group: group.to_owned() });
             }
             Ok(described(found, coordinator))
+        })
+        .await
+    }
+
+    async fn describe_consumer_group(&self, group: &str) -> Result<GroupDescription, Error> {
+        let deadline = self.deadline();
+        let request = ConsumerGroupDescribeRequest {
+            group_ids: vec![group.to_owned()],
+            ..ConsumerGroupDescribeRequest::default()
+        };
+        self.at_coordinator(group, deadline, async |coordinator, connection| {
+            let response = connection.call(&request, self.request_deadline(deadline)).await?;
+            let found = response.groups.into_iter().next();
+            let found = found.ok_or_else(|| Error::Missing { about: about(group) })?;
+            check(group, found.error_code, found.error_message.as_deref())?;
+            Ok(described_of_consumers(found, coordinator))
         })
         .await
     }
@@ -273,5 +299,32 @@ fn member(member: DescribedGroupMember) -> GroupMember {
         host: member.client_host.trim_start_matches('/').to_owned(),
         topics: read_subscription(member.member_metadata).unwrap_or_default(),
         partitions: read_assignment(member.member_assignment).unwrap_or_default(),
+    }
+}
+
+fn described_of_consumers(group: DescribedConsumerGroup, coordinator: i32) -> GroupDescription {
+    GroupDescription {
+        id: group.group_id,
+        kind: CONSUMER.to_owned(),
+        state: group.group_state,
+        protocol_type: CONSUMER.to_owned(),
+        strategy: group.assignor_name,
+        coordinator,
+        members: group.members.into_iter().map(member_of_consumers).collect(),
+    }
+}
+
+fn member_of_consumers(member: Member) -> GroupMember {
+    let mut topics = member.subscribed_topic_names;
+    topics.extend(member.subscribed_topic_regex.filter(|regex| !regex.is_empty()));
+    let Assignment { topic_partitions } = member.assignment;
+    let partitions = topic_partitions.into_iter().map(|one| (one.topic_name, one.partitions));
+    GroupMember {
+        id: member.member_id,
+        instance_id: member.instance_id,
+        client_id: member.client_id,
+        host: member.client_host.trim_start_matches('/').to_owned(),
+        topics,
+        partitions: partitions.collect(),
     }
 }

@@ -1,5 +1,6 @@
-//! What administrators ask of a cluster: topics, settings, groups.
+//! What administrators ask of a cluster: topics, settings, groups, itself.
 
+mod cluster;
 mod configs;
 mod groups;
 mod records;
@@ -7,6 +8,7 @@ mod topics;
 
 use tokio::time::Instant;
 
+pub use cluster::{BrokerDescription, ClusterDescription, QuorumDescription, QuorumReplica};
 pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym};
 pub use groups::{GroupDescription, GroupMember, ListedGroup};
 pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wire::ErrorCode;
 use wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use wire::messages::create_topics_request::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 
@@ -27,6 +27,9 @@ pub struct NewTopic {
     pub partitions: Option<i32>,
     /// How many replicas; the broker's default when not said.
     pub replication_factor: Option<i16>,
+    /// The brokers of each partition's replicas, the preferred leader first; chosen by the cluster
+    /// when empty. It stands in place of both numbers.
+    pub assignment: Vec<Vec<i32>>,
     /// Settings that differ from the broker's.
     pub configs: BTreeMap<String, String>,
 }
@@ -93,13 +96,17 @@ impl Client {
             name: name.clone(),
             value: Some(value.clone()),
         };
+        let replicas = |(partition_index, brokers): (i32, &Vec<i32>)| CreatableReplicaAssignment {
+            partition_index,
+            broker_ids: brokers.clone(),
+        };
         let request = CreateTopicsRequest {
             topics: vec![CreatableTopic {
                 name: topic.name.clone(),
                 num_partitions: topic.partitions.unwrap_or(-1),
                 replication_factor: topic.replication_factor.unwrap_or(-1),
+                assignments: (0..).zip(&topic.assignment).map(replicas).collect(),
                 configs: topic.configs.iter().map(config).collect(),
-                ..CreatableTopic::default()
             }],
             timeout_ms: milliseconds_left(deadline),
             validate_only,

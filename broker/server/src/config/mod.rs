@@ -8,7 +8,7 @@ mod def;
 mod error;
 mod keys;
 mod listeners;
-mod properties;
+pub mod properties;
 pub mod reference;
 pub mod registry;
 mod resolved;

@@ -6,24 +6,27 @@
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// The key, unescaped.
-    pub(super) key: String,
+    pub key: String,
     /// The value, unescaped.
-    pub(super) value: String,
+    pub value: String,
     /// The line on which the entry begins, counted from one.
-    pub(super) line: usize,
+    pub line: usize,
 }
 
 /// A `\u` that no four hexadecimal digits follow, in the entry that begins on this line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadEscape {
+pub struct BadEscape {
     /// The line, counted from one.
-    pub(super) line: usize,
+    pub line: usize,
 }
 
 /// The entries of `text`, in its order, repeated keys included.
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, BadEscape> {
+///
+/// # Errors
+/// A `\u` is not followed by four hexadecimal digits.
+pub fn parse(text: &str) -> Result<Vec<Entry>, BadEscape> {
     let mut entries = Vec::new();
     for (line, logical) in logical_lines(text) {
         let (key, value) = split(&logical);

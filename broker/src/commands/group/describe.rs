@@ -40,10 +40,18 @@ struct Described {
     progress: Vec<Progress>,
 }
 
+/// Share groups keep no offsets that could be asked for.
+fn has_offsets(group: &GroupDescription) -> bool {
+    !group.kind.eq_ignore_ascii_case("share")
+}
+
 async fn described(client: &Client, group: &str, end: Instant) -> Result<Described, Failure> {
     let group = client.describe_group(group).await?;
     let coordinator = client.metadata().address(group.coordinator).unwrap_or_default();
-    let progress = progress(client, &group.id, &group.members, end).await?;
+    let progress = match has_offsets(&group) {
+        true => progress(client, &group.id, &group.members, end).await?,
+        false => Vec::new(),
+    };
     Ok(Described { group, coordinator, progress })
 }
 
@@ -90,7 +98,7 @@ fn all(cluster: &ClusterArgs, which: &Which) -> Result<Vec<Described>, Failure> 
     cluster.run(async |client| {
         let mut groups = Vec::new();
         for name in which.names(client).await? {
-            groups.push(described(client, &name, Instant::now() + cluster.timeout).await?);
+            groups.push(described(client, &name, client.deadline()).await?);
         }
         Ok(groups)
     })
@@ -137,8 +145,12 @@ impl Described {
         let group = &self.group;
         let mut text = format!("group: {}\nstate: {}\n", group.id, group.state);
         // Writing to a String cannot fail.
-        if group.kind != "classic" {
-            let _ = writeln!(text, "type: {} (its members are not shown)", group.kind);
+        match group.kind.as_str() {
+            "classic" => {}
+            "consumer" => text.push_str("type: consumer\n"),
+            kind => {
+                let _ = writeln!(text, "type: {kind} (its members are not shown)");
+            }
         }
         let _ = writeln!(text, "coordinator: {} ({})", group.coordinator, self.coordinator);
         if !group.strategy.is_empty() {

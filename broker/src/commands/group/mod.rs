@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use client::{Client, ListedGroup};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::common::{ClusterArgs, Output, OutputArgs, YesArgs, line, print, table};
 use super::failure::Failure;
@@ -173,7 +172,7 @@ impl DeleteOffsets {
     fn run(self) -> Result<String, Failure> {
         self.yes.ask(&format!("delete offsets of group {}", self.group))?;
         let places = self.cluster.run(async |client| {
-            let deadline = Instant::now() + self.cluster.timeout;
+            let deadline = client.deadline();
             let places = resolve(client, &self.topic, deadline).await?;
             client.delete_group_offsets(&self.group, &places).await?;
             Ok(places)

@@ -142,7 +142,7 @@ impl Reset {
                 return Err(Failure::GroupHasMembers { group, state });
             }
         }
-        let deadline = Instant::now() + self.cluster.timeout;
+        let deadline = client.deadline();
         let committed = client.group_offsets(group, None).await?;
         let committed: BTreeMap<Place, i64> =
             committed.into_iter().map(|(place, one)| (place, one.offset)).collect();

@@ -133,6 +133,8 @@ impl Produce {
         let (rate, progress) = (self.rate, self.progress.clone());
         let delivered = self.cluster.run(async move |client| {
             let reading = tokio::task::spawn_blocking(move || read_all(&files, whole, &blocks));
+            let delivery_timeout = client.config().timeout;
+            let config = ProducerConfig { delivery_timeout, ..config };
             let producer = Producer::open(client, config).await?;
             let mut sending = Sending {
                 producer: &producer,
@@ -209,7 +211,6 @@ impl Produce {
             batch_bytes: bytes(self.batch_bytes),
             record_bytes_max: bytes(self.max_record_bytes),
             buffer_bytes: standard.buffer_bytes.max(bytes(self.max_record_bytes) * 2),
-            delivery_timeout: self.cluster.timeout,
             create_topics: !self.no_create,
             ..standard
         })

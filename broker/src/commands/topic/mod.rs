@@ -47,6 +47,11 @@ struct Create {
     /// How many replicas; the broker's default.replication.factor when not said.
     #[arg(long, short = 'r', value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replication_factor: Option<i16>,
+    /// The brokers of each partition's replicas, the preferred leader first: 0:1,1:0 is two
+    /// partitions on brokers 0 and 1.
+    #[arg(long, value_name = "ID:ID...,ID:ID...", value_parser = Assignment::parse,
+          conflicts_with_all = ["partitions", "replication_factor"])]
+    replica_assignment: Option<Assignment>,
     /// A setting of the topic, as in retention.ms=3600000. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     config: Vec<String>,
@@ -112,6 +117,19 @@ struct Delete {
     output: OutputArgs,
 }
 
+/// Brokers by partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Assignment(Vec<Vec<i32>>);
+
+impl Assignment {
+    fn parse(text: &str) -> Result<Self, String> {
+        let id = |id: &str| id.trim().parse().ok().filter(|id: &i32| *id >= 0);
+        let brokers = |one: &str| one.split(':').map(id).collect::<Option<Vec<i32>>>();
+        let partitions: Option<Vec<_>> = text.split(',').map(brokers).collect();
+        partitions.map(Self).ok_or_else(|| format!("{text}: expected broker ids as in 0:1,1:0"))
+    }
+}
+
 impl Topic {
     pub(super) fn run(self) -> Result<(), Failure> {
         let text = match self.action {
@@ -138,6 +156,7 @@ impl Create {
             name: self.name.clone(),
             partitions: self.partitions,
             replication_factor: self.replication_factor,
+            assignment: self.replica_assignment.clone().map(|one| one.0).unwrap_or_default(),
             configs,
         };
         if self.validate_only {

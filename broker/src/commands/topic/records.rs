@@ -129,8 +129,8 @@ impl Offsets {
     }
 
     fn ask(&self, specs: &[OffsetSpec]) -> Result<Vec<(String, Vec<ByPartition>)>, Failure> {
-        let deadline = Instant::now() + self.cluster.timeout;
         self.cluster.run(async |client| {
+            let deadline = client.deadline();
             let mut found = Vec::new();
             for (topic, partitions) in resolve(client, &self.topics, deadline).await? {
                 let mut columns = Vec::new();
@@ -159,7 +159,7 @@ impl DeleteRecords {
         self.yes.ask(&format!("delete records of {}", names.join(", ")))?;
         let left = self.cluster.run(async |client| {
             let mut left = Vec::new();
-            let deadline = Instant::now() + self.cluster.timeout;
+            let deadline = client.deadline();
             for (topic, partitions) in resolve(client, &self.topics, deadline).await? {
                 let before = self.offsets(client, &topic, &partitions, deadline).await?;
                 let done = client.delete_records(&topic, &before).await?;

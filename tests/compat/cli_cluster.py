@@ -1,0 +1,115 @@
+"""`tidelog cluster` and `tidelog broker`, files of client properties, assignments by hand; and what
+only a Kafka has: groups of the new protocols, a quorum that can be asked."""
+
+import re
+
+from ..harness.broker import Kafka
+from . import suite
+from .cli import tidelog
+from .cli_groups import answer, refused
+from .movein import House
+
+
+@suite.scenario
+def the_cluster_and_its_brokers(context):
+    """The cluster's id, its brokers and what they carry, as Kafka's tools say it."""
+    topic = context.topic("cli-cluster", partitions=3)
+    cluster = answer(context, "cluster", "describe")
+    said = context.tools("cluster", "cluster-id", "--bootstrap-server",
+                         context.broker.address).ok().out
+    assert cluster["cluster"] and cluster["cluster"] in said, (cluster, said)
+    assert cluster["partitions"] >= 3 and cluster["leaderless"] == 0, cluster
+    listed = answer(context, "broker", "list")
+    assert listed == cluster["brokers"] and len(listed) == 1, (listed, cluster)
+    one = listed[0]
+    assert (one["broker"], one["address"], one["state"]) == (1, context.broker.address, "active")
+    assert one["leads"] == one["replicas"] == cluster["partitions"] and one["behind"] == 0, one
+    tidelog(context, "config", "set", "-b", "1", "log.cleaner.backoff.ms=17000")
+    described = answer(context, "broker", "describe", "1")
+    assert described["configs"] == {"log.cleaner.backoff.ms": "17000"}, described
+    tidelog(context, "config", "unset", "-b", "1", "log.cleaner.backoff.ms")
+    assert "17000" not in tidelog(context, "broker", "describe", "1").stdout.decode()
+    assert "there is no broker 9" in refused(context, "broker", "describe", "9")
+    tidelog(context, "topic", "delete", topic)
+
+
+@suite.scenario
+def told_by_a_file(context):
+    """--command-config: what is followed, what is named, what is refused."""
+    def given(text, *arguments, check=True):
+        path = context.file(text.encode())
+        return tidelog(context, *arguments, "--command-config", str(path), check=check)
+    done = given("client.id=ops\nsasl.mechanism=PLAIN\ndefault.api.timeout.ms=20000\n",
+                 "topic", "list")
+    assert b"without effect here: sasl.mechanism" in done.stderr, done
+    for text, word in (("security.protocol=SASL_SSL\n", b"security.protocol=SASL_SSL"),
+                       ("\nrequest.timeout.ms=soon\n", b":2: request.timeout.ms=soon")):
+        done = given(text, "topic", "list", check=False)
+        assert done.returncode == 2 and word in done.stderr, done
+    assert tidelog(context, "topic", "list", "--command-config", "/nowhere",
+                   check=False).returncode == 1
+
+
+@suite.scenario
+def assigned_by_hand(context):
+    """A topic whose replicas are named, and refusals of brokers that are not there."""
+    name = context.name("cli-assigned")
+    refused(context, "topic", "create", name, "--replica-assignment", "1,9")
+    made = answer(context, "topic", "create", name, "--replica-assignment", "1,1")
+    assert [one["replicas"] for one in made["topic"]["partitions"]] == [[1], [1]], made
+    tidelog(context, "topic", "delete", name)
+
+
+@suite.scenario
+def what_only_a_kafka_has(context):
+    """Members of a consumer group of the new protocol, a share group, the metadata quorum."""
+    kafka = Kafka({"group.share.initialize.retry.interval.ms": "1000",
+                   "share.coordinator.state.topic.replication.factor": "1",
+                   "share.coordinator.state.topic.min.isr": "1"})
+    house = House(kafka, context)
+    member = None
+    try:
+        kafka.start()
+        topic = house.topic("new", partitions=2)
+        house.produce(topic, [b"x"] * 5)
+        group = "of-the-new-protocol"
+        member = house.consumer(group_id=group, group_protocol="consumer", client_id="reader",
+                                auto_offset_reset="earliest")
+        member.subscribe([topic])
+        got = []
+        while len(got) < 5:
+            found = member.consume(5 - len(got), 20)
+            assert found, f"only {len(got)} records came"
+            got += found
+        member.commit(message=got[-1], asynchronous=False)
+        one = answer(house, "group", "describe", group)[0]
+        assert (one["type"], one["state"], one["strategy"]) == ("consumer", "Stable", "uniform"), \
+            one
+        assert [shown["partitions"] for shown in one["members"]] == [{topic: [0, 1]}], one
+        assert one["members"][0]["topics"] == [topic], one
+        assert one["members"][0]["client"] == "reader", one
+        places = {place["partition"]: place for place in one["offsets"]}
+        assert places[0]["committed"] == 5 and places[1]["committed"] is None, one
+        assert all(place["member"] == one["members"][0]["member"] for place in one["offsets"]), one
+        assert b"type: consumer\n" in tidelog(house, "group", "describe", group).stdout
+        assert "is Stable" in refused(house, "group", "reset", group, "--all-topics",
+                                      "--to-earliest")
+        house.tool("share-consumer", "--topic", topic, "--group", "shared", "--timeout-ms",
+                   "3000")
+        listed = {found["group"]: found["type"].lower() for found in
+                  answer(house, "group", "list")}
+        assert listed == {group: "consumer", "shared": "share"}, listed
+        shared = answer(house, "group", "describe", "shared")[0]
+        assert shared["type"] == "share" and shared["offsets"] == [], shared
+        quorum = answer(house, "cluster", "quorum")
+        assert quorum["leader"] == 1 and [one["node"] for one in quorum["voters"]] == [1], quorum
+        assert quorum["voters"][0]["lag"] == 0 and quorum["high_watermark"] > 0, quorum
+        said = house.tool("quorum", "describe", "--status").ok().out
+        assert re.search(rf"LeaderEpoch:\s+{quorum['epoch']}\n", said), (quorum, said)
+        assert b"leader" in tidelog(house, "cluster", "quorum").stdout
+        assert answer(house, "broker", "list")[0]["state"] == "active"
+    finally:
+        if member is not None:
+            member.close()
+        house.close()
+        kafka.close()

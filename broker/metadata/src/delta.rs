@@ -21,6 +21,8 @@ pub struct Delta {
     pub configs: BTreeSet<Resource>,
     /// The brokers that registered, changed or went.
     pub brokers: BTreeSet<BrokerId>,
+    /// The controllers that registered.
+    pub controllers: BTreeSet<BrokerId>,
     /// Whether a feature's level changed.
     pub features: bool,
     /// Whether producer ids were handed out.
@@ -149,6 +151,10 @@ impl Image {
                 let id = BrokerId(r.broker_id);
                 self.brokers.change(r).ok_or(ReplayError::UnknownBroker(id))?;
                 delta.brokers.insert(id);
+            }
+            MetadataRecord::RegisterController(r) => {
+                self.controllers.register(r);
+                delta.controllers.insert(BrokerId(r.controller_id));
             }
             MetadataRecord::Config(r) => {
                 let resource = self.configs.set(r);

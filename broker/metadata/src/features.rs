@@ -33,3 +33,12 @@ pub static SUPPORTED: &[Supported] = &[
     Supported { name: METADATA_VERSION_FEATURE, min: METADATA_VERSION_MIN, max: METADATA_VERSION },
     Supported { name: TRANSACTION_VERSION_FEATURE, min: 0, max: 0 },
 ];
+
+/// The levels of `metadata.version` at which records changed in a way that older versions do not
+/// read.
+pub(crate) const RECORDS_CHANGED_AT: &[i16] = &[8, 11, 13, 14, 15, 17, 23, 30];
+
+/// Whether this version knows this level of a feature.
+pub(crate) fn supports(name: &str, level: i16) -> bool {
+    SUPPORTED.iter().any(|f| f.name == name && (f.min..=f.max).contains(&level))
+}

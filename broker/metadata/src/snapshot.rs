@@ -26,6 +26,9 @@ impl Image {
         for broker in self.brokers.iter() {
             records.push(MetadataRecord::RegisterBroker(broker.to_record()));
         }
+        for controller in self.controllers.iter() {
+            records.push(MetadataRecord::RegisterController(controller.to_record()));
+        }
         for topic in self.topics.iter() {
             records.push(MetadataRecord::Topic(TopicRecord {
                 name: topic.name.to_string(),

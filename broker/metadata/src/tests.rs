@@ -15,6 +15,7 @@ use wire::messages::metadata_records::{
     TopicRecord, UnfenceBrokerRecord, UnregisterBrokerRecord, UserScramCredentialRecord,
     ZkMigrationStateRecord,
 };
+use wire::messages::register_controller_record::{ControllerEndpoint, ControllerFeature};
 use wire::metadata_frame;
 
 use crate::features::METADATA_VERSION;
@@ -95,6 +96,20 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
             MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
                 broker_id: i32::from(n),
                 fenced,
+                in_controlled_shutdown: i8::from(fenced == 0),
+                cordoned_log_dirs: (n > 3).then(|| vec![id(n)]),
+                ..Default::default()
+            })
+        }),
+        1 => (n.clone(), 1u8..4).prop_map(|(n, run)| {
+            MetadataRecord::RegisterController(RegisterControllerRecord {
+                controller_id: i32::from(n),
+                incarnation_id: id(run),
+                end_points: vec![ControllerEndpoint { port: 9093, ..Default::default() }],
+                features: vec![ControllerFeature {
+                    max_supported_version: 30,
+                    ..Default::default()
+                }],
                 ..Default::default()
             })
         }),
@@ -166,6 +181,7 @@ fn check_delta(before: &Image, after: &Image, delta: &Delta) -> Result<(), TestC
     let changed = before.configs != after.configs;
     prop_assert!(!changed || !delta.configs.is_empty());
     prop_assert!(before.brokers == after.brokers || !delta.brokers.is_empty());
+    prop_assert!(before.controllers == after.controllers || !delta.controllers.is_empty());
     Ok(())
 }
 

@@ -263,8 +263,10 @@ fn register(
         incarnation: controller.random.uuid(),
         cluster_id: Some(disks.cluster_id.clone()),
         endpoints: config.endpoints.clone(),
+        features: brokers::Registration::own_features(),
         rack: config.rack.clone(),
         log_dirs,
+        previous_epoch: -1,
     };
     let epoch = controller.decide_alone(now_ms, settings, image, |ctx, next_offset| {
         // One broker, alone on its disks: no other run can be alive.

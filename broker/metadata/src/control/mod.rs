@@ -6,11 +6,14 @@
 
 pub mod brokers;
 pub mod configs;
+pub mod controllers;
 pub mod describe_configs;
 pub mod features;
+mod leadership;
 pub mod list_config_resources;
 mod placement;
 pub mod producer_ids;
+pub mod requests;
 pub mod topics;
 
 use wire::ErrorCode;

@@ -3,13 +3,29 @@
 //! Active brokers are put in one circle in which racks alternate. Partition after partition
 //! starts one step further round the circle, so that leaders spread; the other replicas follow
 //! from there, racks that the partition has not used yet first. Fenced brokers are taken only
-//! when the active ones do not suffice.
+//! when the active ones do not suffice; brokers whose every log directory is cordoned are not.
 
 use wire::ErrorCode;
 use wire::ids::BrokerId;
 
 use super::Refusal;
 use crate::image::{Broker, Image};
+
+/// Refuses partitions of several replicas where there are several brokers to hold them.
+///
+/// # Errors
+/// INVALID_REPLICATION_FACTOR.
+pub(super) fn check_factor(image: &Image, replication_factor: usize) -> Result<(), Refusal> {
+    if replication_factor <= 1 || image.brokers.len() <= 1 {
+        return Ok(());
+    }
+    let message = format!(
+        "The replication factor {replication_factor} cannot be had: replication is not built yet, \
+         so a partition has one replica. Partitions spread over the brokers; ask for a \
+         replication factor of 1."
+    );
+    Err(Refusal::new(ErrorCode::InvalidReplicationFactor, message))
+}
 
 /// The brokers of each new partition, the preferred leader first.
 pub(super) fn place(
@@ -27,11 +43,18 @@ pub(super) fn place(
             image.brokers.len()
         )));
     }
-    let active = circle(image.brokers.iter().filter(|b| b.is_active()).map(|b| &**b));
+    let open = || image.brokers.iter().map(|b| &**b).filter(|b| b.takes_partitions());
+    let active = circle(open().filter(|b| b.is_active()));
     if active.is_empty() {
-        return Err(refuse("All brokers are currently fenced.".to_owned()));
+        let cordoned = image.brokers.iter().any(|b| b.is_active());
+        return Err(refuse(if cordoned {
+            "All brokers are currently fenced, or have all their log directories cordoned."
+                .to_owned()
+        } else {
+            "All brokers are currently fenced.".to_owned()
+        }));
     }
-    let spare = circle(image.brokers.iter().filter(|b| !b.is_active()).map(|b| &**b));
+    let spare = circle(open().filter(|b| !b.is_active()));
     let n = active.len();
     let start = usize::try_from(random % (n as u128)).unwrap_or(0);
     let chosen = |p: usize| {

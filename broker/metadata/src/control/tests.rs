@@ -15,7 +15,9 @@ use super::producer_ids::allocate_producer_ids;
 use super::topics::{auto_create, create_topics, delete_topics};
 use super::*;
 
+mod brokers;
 mod configs;
+mod features;
 mod partitions;
 
 /// A control plane with an image of its own.
@@ -23,6 +25,7 @@ struct Harness {
     image: Image,
     settings: Settings,
     random: u128,
+    runs: u8,
 }
 
 impl Harness {
@@ -31,7 +34,7 @@ impl Harness {
         let defaults = topic_config::Defaults::from_broker(|_| None).unwrap();
         let image = Image::default();
         let image = image.apply(&bootstrap(&image, "cluster")).unwrap().0;
-        let mut harness = Self { image, settings: Settings::new(defaults), random: 0 };
+        let mut harness = Self { image, settings: Settings::new(defaults), random: 0, runs: 0 };
         for id in ids {
             harness.register(*id);
             harness.unfence(*id);
@@ -39,14 +42,18 @@ impl Harness {
         harness
     }
 
+    /// Registers a new run of the broker.
     fn register(&mut self, id: i32) -> i64 {
+        self.runs += 1;
         let registration = Registration {
             id: BrokerId(id),
-            incarnation: Uuid([id as u8; 16]),
+            incarnation: Uuid([self.runs; 16]),
             cluster_id: Some("cluster".to_owned()),
             endpoints: Vec::new(),
             rack: Some(if id % 2 == 0 { "b" } else { "a" }.to_owned()),
             log_dirs: vec![Uuid([100 + id as u8; 16])],
+            features: Registration::own_features(),
+            previous_epoch: -1,
         };
         let decision = register_broker(&self.image, &registration, 10 + i64::from(id), false);
         self.apply(&decision.records);
@@ -227,16 +234,19 @@ fn validate_only_writes_nothing() {
 fn defaults_come_from_the_broker() {
     let mut h = Harness::with_brokers(&[1, 2]);
     h.settings.num_partitions = 4;
-    h.settings.default_replication_factor = 2;
     let result = h.create_one(topic("t", -1, -1));
-    assert_eq!((result.num_partitions, result.replication_factor), (4, 2));
+    assert_eq!((result.num_partitions, result.replication_factor), (4, 1));
+    h.settings.default_replication_factor = 2;
+    let result = h.create_one(topic("u", -1, -1));
+    assert_eq!(code(&result), ErrorCode::InvalidReplicationFactor);
 }
 
 #[test]
 fn replicas_spread_over_brokers_and_racks() {
-    let mut h = Harness::with_brokers(&[1, 2, 3, 4]);
-    h.create_one(topic("t", 8, 2));
-    let replicas = h.replicas("t");
+    let h = Harness::with_brokers(&[1, 2, 3, 4]);
+    let placed = placement::place(&h.image, 8, 2, 7).unwrap();
+    let replicas: Vec<Vec<i32>> =
+        placed.iter().map(|ids| ids.iter().map(|id| id.0).collect()).collect();
     for broker in 1..=4 {
         assert_eq!(replicas.iter().filter(|r| r[0] == broker).count(), 2, "{replicas:?}");
     }
@@ -253,10 +263,9 @@ fn fenced_brokers_are_the_last_resort_and_not_in_sync() {
     h.register(2);
     h.create_one(topic("one", 4, 1));
     assert!(h.replicas("one").iter().all(|r| r == &[1]));
-    h.create_one(topic("both", 1, 2));
-    assert_eq!(h.replicas("both"), [[1, 2]]);
-    let both = h.image.topics.by_name("both").unwrap().clone();
-    assert_eq!(both.partition(PartitionIndex(0)).unwrap().isr, [BrokerId(1)]);
+    let both = placement::place(&h.image, 1, 2, 0).unwrap().remove(0);
+    assert_eq!(both, [BrokerId(1), BrokerId(2)]);
+    assert_eq!(super::topics::new_partition(&h.image, &both).isr, [BrokerId(1)]);
     let alone = h.create_one(assigned("alone", &[(0, &[2])]));
     assert_eq!(code(&alone), ErrorCode::InvalidReplicaAssignment);
     let mut empty = Harness::with_brokers(&[]);
@@ -420,7 +429,9 @@ fn registrations_of_others_are_refused() {
         cluster_id: Some(cluster.to_owned()),
         endpoints: Vec::new(),
         rack: None,
-        log_dirs: Vec::new(),
+        log_dirs: vec![Uuid([101; 16])],
+        features: Registration::own_features(),
+        previous_epoch: -1,
     };
     let decide = |r: &Registration, alive| {
         register_broker(&h.image, r, 99, alive).response.map_err(|refusal| refusal.code)
@@ -430,7 +441,8 @@ fn registrations_of_others_are_refused() {
     let second = registration(9, "cluster");
     assert_eq!(decide(&second, true), Err(ErrorCode::DuplicateBrokerRegistration));
     assert_eq!(decide(&second, false), Ok(99));
-    assert_eq!(decide(&registration(1, "cluster"), true), Ok(99));
+    let epoch = h.image.brokers.get(BrokerId(1)).unwrap().epoch;
+    assert_eq!(decide(&registration(1, "cluster"), true), Ok(epoch), "the same run");
 }
 
 #[test]

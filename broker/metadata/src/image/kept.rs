@@ -1,5 +1,5 @@
 //! Records of the metadata log on which nothing here acts yet: access control, quotas,
-//! credentials, tokens, controllers. They are kept, so that a snapshot does not lose them.
+//! credentials, tokens. They are kept, so that a snapshot does not lose them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use crate::pmap::PMap;
 /// What a kept record is about: a later one of the same key takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    Controller(i32),
     AccessControlEntry(Uuid),
     /// The entity, by type and name, and the quota's name.
     Quota(Vec<(String, Option<String>)>, String),
@@ -50,7 +49,6 @@ impl Kept {
     /// Keeps or forgets what the record says; `false` when it is not of a kind that is kept.
     pub(crate) fn replay(&mut self, record: &MetadataRecord) -> bool {
         let (key, stays) = match record {
-            MetadataRecord::RegisterController(r) => (Key::Controller(r.controller_id), true),
             MetadataRecord::AccessControlEntry(r) => (Key::AccessControlEntry(r.id), true),
             MetadataRecord::RemoveAccessControlEntry(r) => (Key::AccessControlEntry(r.id), false),
             MetadataRecord::ClientQuota(r) => {

@@ -5,6 +5,7 @@
 
 mod brokers;
 mod configs;
+mod controllers;
 mod kept;
 mod partition;
 mod topics;
@@ -16,6 +17,7 @@ use wire::ids::BrokerId;
 
 pub use brokers::{Broker, Brokers, Endpoint, SupportedFeature};
 pub use configs::{Configs, Resource, ResourceKind};
+pub use controllers::{Controller, Controllers};
 pub use kept::Kept;
 pub use partition::{LEADER_UNCHANGED, NO_LEADER, Partition};
 pub use topics::{Topic, Topics};
@@ -49,6 +51,8 @@ pub struct Image {
     pub topics: Topics,
     /// Registered brokers.
     pub brokers: Brokers,
+    /// Registered controllers.
+    pub controllers: Controllers,
     /// Dynamic configuration, our private state (`tidelog.*`) included.
     pub configs: Configs,
     /// Finalised features.

@@ -77,6 +77,8 @@ pub fn auto_create(ctx: &mut Context<'_>, names: &[&str]) -> Decision<CreateTopi
         value: Some(value),
     };
     let settings = ctx.settings;
+    // Several brokers cannot replicate yet: groups work all the same.
+    let several = ctx.image.brokers.len() > 1;
     let topic = |name: &str| {
         let plain = CreatableTopic {
             name: name.to_owned(),
@@ -89,7 +91,7 @@ pub fn auto_create(ctx: &mut Context<'_>, names: &[&str]) -> Decision<CreateTopi
         }
         CreatableTopic {
             num_partitions: settings.offsets_topic_num_partitions,
-            replication_factor: settings.offsets_topic_replication_factor,
+            replication_factor: if several { 1 } else { settings.offsets_topic_replication_factor },
             configs: vec![
                 config("compression.type", "producer".to_owned()),
                 config("cleanup.policy", "compact".to_owned()),
@@ -211,6 +213,7 @@ fn automatic(ctx: &mut Context<'_>, topic: &CreatableTopic) -> Result<Vec<Vec<Br
         n => n,
     };
     let partitions = usize::try_from(partitions).unwrap_or(0);
+    placement::check_factor(ctx.image, usize::try_from(factor).unwrap_or(0))?;
     placement::place(ctx.image, partitions, factor, (ctx.random)())
 }
 
@@ -245,6 +248,7 @@ fn manual(image: &Image, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, R
             "partitions should be a consecutive 0-based integer sequence".to_owned(),
         ));
     }
+    placement::check_factor(image, factor.unwrap_or(0))?;
     Ok(by_index.values().map(|a| a.broker_ids.iter().copied().map(BrokerId).collect()).collect())
 }
 
@@ -296,7 +300,7 @@ pub(super) fn check_assignment(
 }
 
 /// A partition as it begins: every active replica in sync, the first of them leading.
-pub(super) fn new_partition(image: &Image, replicas: &[BrokerId]) -> Partition {
+pub(in crate::control) fn new_partition(image: &Image, replicas: &[BrokerId]) -> Partition {
     let broker = |id: &BrokerId| image.brokers.get(*id);
     let isr: Vec<BrokerId> =
         replicas.iter().copied().filter(|id| broker(id).is_some_and(|b| b.is_active())).collect();

@@ -7,3 +7,6 @@ mod partitions;
 pub use create::{auto_create, create_topics};
 pub use delete::delete_topics;
 pub use partitions::create_partitions;
+
+#[cfg(test)]
+pub(in crate::control) use create::new_partition;

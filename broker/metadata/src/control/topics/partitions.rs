@@ -102,6 +102,7 @@ fn add(
     }
     ctx.check_room(PARTITIONS_PER_REQUEST_MAX.saturating_sub(room), more)?;
     let factor = topic.partitions.values().next().map_or(1, |first| first.replicas.len());
+    placement::check_factor(ctx.image, factor)?;
     let replicas = match &wanted.assignments {
         Some(assignments) => assigned(ctx.image, topic, assignments, factor)?,
         None => {

@@ -1,4 +1,6 @@
-//! The first records of a cluster.
+//! Features: the first records of a cluster, and updates.
+
+mod update;
 
 use wire::messages::abort_transaction_record::AbortTransactionRecord;
 use wire::messages::config_record::ConfigRecord;
@@ -7,6 +9,8 @@ use wire::messages::feature_level_record::FeatureLevelRecord;
 use crate::features::{METADATA_VERSION, METADATA_VERSION_FEATURE};
 use crate::image::{CLUSTER_ID_KEY, Image, ResourceKind};
 use wire::messages::metadata_records::MetadataRecord;
+
+pub use update::{Quorum, update_features};
 
 /// What the first leader of a cluster writes: the metadata version and the cluster's id. Nothing
 /// when the log says both already.

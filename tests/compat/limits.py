@@ -23,7 +23,7 @@ VALUES = {
     "file.delete.delay.ms": ([0, LONG], [-1]),
     "flush.messages": ([1, LONG], [0, -1]),
     "flush.ms": ([0, LONG], [-1]),
-    "follower.replication.throttled.replicas": (["", "*", "0:1", "0:1,1:1"],
+    "follower.replication.throttled.replicas": (["", "*", "0:1", "0:1,1:1", ",", "0:1,"],
                                                 ["x", "0", "*,0:1", "0:", "0:1:2"]),
     "index.interval.bytes": ([0, INT], [-1, INT + 1]),
     "leader.replication.throttled.replicas": (["", "*", "0:1"], ["x", "1"]),

@@ -83,6 +83,8 @@ pub struct Def {
     pub default: Option<&'static str>,
     /// Limits beyond the type.
     pub check: Check,
+    /// A text or a list must hold something.
+    pub filled: bool,
     /// The topic-level key for which this key is the default.
     pub topic: Option<&'static str>,
     /// One sentence on what the key does here.
@@ -180,6 +182,7 @@ impl Def {
             kind,
             default,
             check: Check::Any,
+            filled: false,
             topic: None,
             doc: "",
             role: Role::Accepted,
@@ -203,6 +206,12 @@ impl Def {
     /// Sets another check.
     pub const fn check(mut self, check: Check) -> Self {
         self.check = check;
+        self
+    }
+
+    /// An empty text or list is refused.
+    pub const fn filled(mut self) -> Self {
+        self.filled = true;
         self
     }
 
@@ -249,7 +258,15 @@ impl Def {
     /// What was expected, in words that fit after "expected".
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         let value = self.parse_kind(text)?;
-        if self.allows(&value) { Ok(value) } else { Err(self.expected()) }
+        let empty = match &value {
+            Value::Text(text) => text.is_empty(),
+            Value::List(items) => items.is_empty(),
+            _ => false,
+        };
+        match self.allows(&value) && !(self.filled && empty) {
+            true => Ok(value),
+            false => Err(self.expected()),
+        }
     }
 
     fn parse_kind(&self, text: &str) -> Result<Value, String> {
@@ -275,7 +292,10 @@ impl Def {
             },
             Kind::Text | Kind::Class => Ok(Value::Text(trimmed.to_owned())),
             Kind::Password => Ok(Value::Text(text.to_owned())),
-            Kind::List => Ok(Value::List(split_list(trimmed))),
+            Kind::List => match split_list(trimmed) {
+                Some(items) => Ok(Value::List(items)),
+                None => Err(format!("{}, without empty elements", self.expected())),
+            },
         }
     }
 
@@ -313,8 +333,12 @@ impl Def {
             Kind::Text | Kind::Class | Kind::Password => "a text",
             Kind::List => "a list separated by commas",
         };
+        let kind = match self.filled {
+            true => format!("{kind} that is not empty"),
+            false => kind.to_owned(),
+        };
         match self.check {
-            Check::Any => kind.to_owned(),
+            Check::Any => kind,
             Check::AtLeast(min) => format!("{kind}, at least {min}"),
             Check::Between(min, max) => format!("{kind}, from {min} to {max}"),
             Check::GzipLevel => format!("{kind}, -1 or from 1 to 9"),
@@ -377,8 +401,18 @@ fn is_share_reset(text: &str) -> bool {
     text == "earliest" || text == "latest"
 }
 
-fn split_list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+/// The elements of a list, each once, as Kafka reads it; `None` when one of them is empty.
+fn split_list(text: &str) -> Option<Vec<String>> {
+    let mut items = Vec::new();
+    for item in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
+        if item.is_empty() {
+            return None;
+        }
+        if !items.iter().any(|known| known == item) {
+            items.push(item.to_owned());
+        }
+    }
+    Some(items)
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {

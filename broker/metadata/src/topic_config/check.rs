@@ -75,7 +75,11 @@ fn list_of(allowed: &[&str], items: &[String]) -> Result<(), String> {
 fn throttled(items: &[String]) -> Result<(), String> {
     let pair = |item: &String| {
         let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-        item.split_once(':').is_some_and(|(partition, broker)| digits(partition) && digits(broker))
+        // An empty element is none, as in Kafka.
+        item.is_empty()
+            || item
+                .split_once(':')
+                .is_some_and(|(partition, broker)| digits(partition) && digits(broker))
     };
     let all = items.len() == 1 && items.first().is_some_and(|item| item == "*");
     if all || items.iter().all(pair) {

@@ -1,6 +1,6 @@
 //! `listeners`, `advertised.listeners` and what goes with them.
 
-use super::error::{ConfigError, Source};
+use super::error::ConfigError;
 use super::resolved::{Note, Resolved};
 use crate::serve_config::ListenerConfig;
 
@@ -170,13 +170,6 @@ fn check_names(
     {
         let expected = "the name of one of the listeners".to_owned();
         return Err(invalid(resolved, "inter.broker.listener.name", expected));
-    }
-    if resolved.at("controller.listener.names") != Source::Default {
-        let controllers = resolved.list("controller.listener.names")?;
-        if controllers.is_empty() {
-            let expected = "the name of a listener".to_owned();
-            return Err(invalid(resolved, "controller.listener.names", expected));
-        }
     }
     Ok(())
 }

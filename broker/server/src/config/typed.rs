@@ -146,15 +146,7 @@ fn note_alone(resolved: &Resolved, notes: &mut Vec<Note>) -> Result<(), ConfigEr
 
 fn log_dirs(resolved: &Resolved) -> Result<Vec<PathBuf>, ConfigError> {
     let key = if resolved.is_set("log.dirs") { "log.dirs" } else { "log.dir" };
-    let dirs: Vec<PathBuf> = resolved.list(key)?.into_iter().map(PathBuf::from).collect();
-    if dirs.is_empty() {
-        return Err(invalid(resolved, key, "", "at least one directory"));
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    match dirs.iter().find(|dir| !seen.insert(*dir)) {
-        Some(twice) => Err(invalid(resolved, key, twice.display(), "each directory once")),
-        None => Ok(dirs),
-    }
+    Ok(resolved.list(key)?.into_iter().map(PathBuf::from).collect())
 }
 
 fn abandoned_log_dirs(resolved: &Resolved) -> Result<Vec<Uuid>, ConfigError> {

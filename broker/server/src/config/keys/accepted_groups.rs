@@ -10,7 +10,7 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("add.partitions.to.txn.retry.backoff.max.ms", "100").min(0.0),
     int("add.partitions.to.txn.retry.backoff.ms", "20").min(1.0),
     int("group.consumer.assignment.interval.ms", "1000").min(0.0).cluster_wide(),
-    list("group.consumer.assignors", "uniform,range"),
+    list("group.consumer.assignors", "uniform,range").filled(),
     int("group.consumer.heartbeat.interval.ms", "5000").min(1.0),
     int("group.consumer.max.assignment.interval.ms", "15000").min(0.0),
     int("group.consumer.max.heartbeat.interval.ms", "15000").min(1.0),
@@ -31,10 +31,11 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("group.coordinator.background.threads", "2").min(1.0),
     int("group.coordinator.cached.buffer.max.bytes", "1048588").min(524_288.0).cluster_wide(),
     list("group.coordinator.rebalance.protocols", "classic,consumer,streams")
+        .filled()
         .check(Check::OneOf(&["consumer", "classic", "share", "streams"])),
     int("group.coordinator.threads", "4").min(1.0),
     int("group.share.assignment.interval.ms", "1000").min(0.0).cluster_wide(),
-    list("group.share.assignors", "simple"),
+    list("group.share.assignors", "simple").filled(),
     int("group.share.delivery.count.limit", "5").range(2.0, 10.0),
     int("group.share.heartbeat.interval.ms", "5000").min(1.0),
     int("group.share.initialize.retry.interval.ms", "30000").min(1.0).internal(),

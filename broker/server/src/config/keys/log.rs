@@ -7,8 +7,8 @@ const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 
 /// The keys of this area that the broker acts on.
 pub(in crate::config) const KEYS: &[Def] = &[
-    list("log.dir", "/var/lib/tidelog").doc("Where logs lie when log.dirs does not say."),
-    unset("log.dirs", Kind::List).doc("The directories of the logs."),
+    list("log.dir", "/var/lib/tidelog").filled().doc("Where logs lie when log.dirs does not say."),
+    unset("log.dirs", Kind::List).filled().doc("The directories of the logs."),
     unset("metadata.log.dir", Kind::Text)
         .doc("The directory of the metadata log; the first of log.dirs when unset."),
     int("num.recovery.threads.per.data.dir", "2")

@@ -7,13 +7,16 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("node.id", "0").min(0.0).doc("The id of this node in the cluster."),
     int("broker.id", "-1").doc("The old name of node.id; -1 leaves it to node.id."),
     list("process.roles", "broker,controller")
+        .filled()
         .check(Check::OneOf(&["broker", "controller"]))
         .doc("What this process is; one process is both for now."),
     unset("broker.rack", Kind::Text).doc("The rack of this node, told to clients."),
     list("listeners", "PLAINTEXT://:9092")
+        .filled()
         .doc("The addresses to listen on: NAME://HOST:PORT; an empty host is every address.")
         .per_broker(),
     unset("advertised.listeners", Kind::List)
+        .filled()
         .doc("The addresses told to clients, when they differ from listeners."),
     text(
         "listener.security.protocol.map",
@@ -23,7 +26,8 @@ pub(in crate::config) const KEYS: &[Def] = &[
     .per_broker(),
     unset("inter.broker.listener.name", Kind::Text)
         .doc("The listener of the brokers among themselves; max.connections leaves it room."),
-    list("controller.listener.names", "")
+    unset("controller.listener.names", Kind::List)
+        .filled()
         .doc("The listeners of the controller; not opened while the quorum is this process alone."),
     int("socket.listen.backlog.size", "50")
         .min(1.0)

@@ -105,6 +105,60 @@ fn limits_are_kafkas() {
     assert_eq!(checked, 194);
 }
 
+/// kind of resource, key, two values that it allows, and which of [`probes`] Kafka takes.
+const TEXTS: &str = include_str!("kafka-4.3.1-texts.tsv");
+
+/// Texts and lists: empty, of nothing but separators, with elements that are empty or come twice.
+fn probes(a: &str, b: &str) -> [String; 11] {
+    [
+        String::new(),
+        " ".to_owned(),
+        ",".to_owned(),
+        a.to_owned(),
+        format!("{a},{a}"),
+        format!("{a},"),
+        format!(",{a}"),
+        format!("{a},,{b}"),
+        format!(" {a} , {b} "),
+        format!("{a},{b}"),
+        format!("{a}, {a}"),
+    ]
+}
+
+/// Whether the key of a kind of resource takes a value.
+fn takes(kind: &str, key: &str, value: &str) -> bool {
+    let takes = |table: &'static [Def]| {
+        let def = table.iter().find(|def| def.name == key);
+        def.unwrap_or_else(|| panic!("{key} is missing")).parse(value).is_ok()
+    };
+    match kind {
+        "broker" => registry::find(key).unwrap().parse(value).is_ok(),
+        "topic" => metadata::topic_config::find(key).unwrap().parse(value).is_ok(),
+        "group" => takes(metadata::group_config::GROUP),
+        "metrics" => takes(metadata::group_config::CLIENT_METRICS),
+        _ => panic!("{kind}"),
+    }
+}
+
+#[test]
+fn empty_texts_and_lists_are_taken_where_kafka_takes_them() {
+    let mut wrong = Vec::new();
+    for line in TEXTS.lines() {
+        let [kind, key, a, b, taken] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        for (probe, taken) in probes(a, b).iter().zip(taken.chars()) {
+            // The form of a voter is checked where voters are read.
+            let voters = key.starts_with("controller.quorum.") && !probe.trim().is_empty();
+            if !voters && takes(kind, key, probe) != (taken == '1') {
+                wrong.push(format!("{kind} {key}={probe:?}: taken by Kafka: {taken}"));
+            }
+        }
+    }
+    assert_eq!(TEXTS.lines().count(), 42);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_key_of_kafka_at_its_default_starts_the_broker() {
     // A lone node cannot take over what Kafka says of others, nor what stands for no value.

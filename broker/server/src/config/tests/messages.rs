@@ -81,8 +81,11 @@ fn refusals_by_meaning() {
             "--set: process.roles=broker: a process is broker and controller at once for now, \
              write broker,controller",
         ),
-        (&["log.dirs=,"], "--set: log.dirs=: expected at least one directory"),
-        (&["log.dirs=/a,/a"], "--set: log.dirs=/a: expected each directory once"),
+        (
+            &["log.dirs=/a,"],
+            "--set: log.dirs=/a,: expected a list separated by commas that is not empty, without \
+             empty elements",
+        ),
         (&["log.retention.ms=0"], "--set: log.retention.ms=0: expected -1 for ever, or at least 1"),
         (
             &["socket.send.buffer.bytes=0"],
@@ -138,8 +141,8 @@ fn refusals_of_listeners() {
              twice",
         ),
         (
-            &["listeners="],
-            "--set: listeners=: expected at least one listener that is not the controller's",
+            &["listeners=C://:1", "controller.listener.names=C"],
+            "--set: listeners=C://:1: expected at least one listener that is not the controller's",
         ),
         (
             &["advertised.listeners=PLAINTEXT://0.0.0.0:9092"],
@@ -157,7 +160,8 @@ fn refusals_of_listeners() {
         ),
         (
             &["controller.listener.names="],
-            "--set: controller.listener.names=: expected the name of a listener",
+            "--set: controller.listener.names=: expected a list separated by commas that is not \
+             empty",
         ),
     ];
     for (set, expected) in cases {

@@ -258,9 +258,15 @@ fn register(
         response: (),
     })?;
     let log_dirs = registered_dirs(config, &disks.dirs, image)?;
+    // A start is a new run, also where the same randomness comes again.
+    let former = image.brokers.get(config.node_id).map(|broker| broker.incarnation);
+    let mut incarnation = controller.random.uuid();
+    while former == Some(incarnation) {
+        incarnation = controller.random.uuid();
+    }
     let registration = brokers::Registration {
         id: config.node_id,
-        incarnation: controller.random.uuid(),
+        incarnation,
         cluster_id: Some(disks.cluster_id.clone()),
         endpoints: config.endpoints.clone(),
         features: brokers::Registration::own_features(),

@@ -211,9 +211,27 @@ def kcat():
     return shutil.which("kcat")
 
 
+def promtool():
+    """promtool out of Debian's package of Prometheus, whose daemon nobody wants here."""
+
+    def make(place):
+        # The downloader runs as a user of its own, who must be able to write there.
+        place.chmod(0o777)
+        run(["apt-get", "update", "-q"])
+        run(["apt-get", "download", "-q", "prometheus"], cwd=place)
+        [package] = place.glob("prometheus_*.deb")
+        run(["dpkg-deb", "-x", package, place / "all"])
+        (place / "bin").mkdir()
+        os.rename(place / "all/usr/bin/promtool", place / "bin/promtool")
+        return place / "bin"
+
+    return once(CACHE / "promtool", make) / "promtool"
+
+
 def install_all():
     """Everything that a full run needs."""
     kcat()
+    promtool()
     kafka()
     java(HERE / "ToolServer.java")
     java(DRIVERS / "java" / "JavaDriver.java")

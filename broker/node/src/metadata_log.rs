@@ -121,6 +121,11 @@ impl MetadataLog {
         self.quorum.log_end()
     }
 
+    /// The quorum that the log is of.
+    pub(crate) fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+
     /// Appends and commits records that lead from `image` to what is returned. After an error
     /// nothing is known of the records' fate, and nothing may be appended before [`Self::heal`].
     pub(crate) fn commit(

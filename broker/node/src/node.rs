@@ -21,6 +21,7 @@ use crate::groups::Groups;
 use crate::notice::{Notice, Notices};
 use crate::partitions::{Partitions, TopicReplicas};
 use crate::producer_ids::ProducerIds;
+use crate::quorum_state::IsrChanges;
 use crate::reconcile::name_of;
 
 /// Bad batches that are told apart; what a disk that rots further shows is not told any more.
@@ -55,6 +56,7 @@ pub struct Node {
     pub(crate) notices: Notices,
     /// What had gone through the partitions that are gone.
     pub(crate) departed: Mutex<TrafficCounts>,
+    pub(crate) isr_changes: IsrChanges,
 }
 
 impl Node {

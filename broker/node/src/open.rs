@@ -89,6 +89,7 @@ impl Node {
             missing: Mutex::default(),
             deletions: Mutex::default(),
             departed: Mutex::default(),
+            isr_changes: Default::default(),
             notices,
             config,
         };

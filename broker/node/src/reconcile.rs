@@ -62,6 +62,7 @@ impl Node {
 
     /// Starts and changes what `next` has and the image before it had not, or had otherwise.
     pub(crate) fn start_changed(&self, now_ms: i64, next: &Image, delta: &Delta) {
+        self.isr_changes.count(self.config.node_id, &self.image(), next, delta);
         let mut changed = Vec::new();
         for (id, change) in &delta.topics {
             let TopicChange::Changed { partitions, .. } = change else { continue };

@@ -55,6 +55,23 @@ macro_rules! section {
     };
 }
 
+section! { QUORUM, "Metadata quorum":
+    QUORUM_ROLE = Gauge "kafka_server_raftmetrics_current_state" ["current_state"]
+        "1 for what this node is in the quorum: leader, candidate, follower and the like.";
+    QUORUM_LEADER = Gauge "kafka_server_raftmetrics_current_leader" []
+        "The leader; -1 when none is known.";
+    QUORUM_EPOCH = Gauge "kafka_server_raftmetrics_current_epoch" []
+        "The latest epoch.";
+    QUORUM_HIGH_WATERMARK = Gauge "kafka_server_raftmetrics_high_watermark" []
+        "Metadata records below this offset are committed.";
+    QUORUM_LOG_END = Gauge "kafka_server_raftmetrics_log_end_offset" []
+        "The offset that the next metadata record gets.";
+    QUORUM_VOTERS = Gauge "kafka_server_raftmetrics_number_of_voters" []
+        "Voters of the quorum.";
+    QUORUM_OBSERVERS = Gauge "kafka_server_raftmetrics_number_of_observers" []
+        "Who else fetches the metadata log, as its leader knows; 0 elsewhere.";
+}
+
 section! { REQUESTS, "Requests":
     REQUEST_COUNT = Counter "kafka_network_requestmetrics_requests_total" ["request", "version"]
         "Requests answered, by API and its version.";
@@ -168,6 +185,10 @@ section! { CLUSTER, "Broker and cluster":
         "Partitions with fewer replicas in sync than min.insync.replicas.";
     AT_MIN_ISR = Gauge "kafka_server_replicamanager_atminisrpartitioncount" []
         "Partitions with exactly as many replicas in sync as min.insync.replicas.";
+    ISR_SHRINKS = Counter "kafka_server_replicamanager_isrshrinks_total" []
+        "How often replicas left those in sync, of partitions that this broker leads.";
+    ISR_EXPANDS = Counter "kafka_server_replicamanager_isrexpands_total" []
+        "How often replicas joined those in sync, of partitions that this broker leads.";
 }
 
 section! { OF_GROUPS, "Consumer groups":
@@ -214,7 +235,7 @@ section! { PROCESS, "Process":
 /// Everything, in the order of the page.
 #[cfg(test)]
 pub(crate) const SECTIONS: &[Section] =
-    &[CLUSTER, REQUESTS, TRAFFIC, STORAGE, OF_GROUPS, CONNECTIONS, PROCESS];
+    &[CLUSTER, QUORUM, REQUESTS, TRAFFIC, STORAGE, OF_GROUPS, CONNECTIONS, PROCESS];
 
 #[cfg(test)]
 mod tests {

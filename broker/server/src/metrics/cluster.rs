@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use node::Node;
+use node::{Node, QuorumState, Role};
 use wire::ids::BrokerId;
 
 use super::catalog::{
     ACTIVE_BROKERS, ACTIVE_CONTROLLER, AT_MIN_ISR, BROKER_STATE, FENCED_BROKERS, FETCH_SESSIONS,
-    GLOBAL_PARTITIONS, GLOBAL_TOPICS, LEADERS, LOG_DIR_BYTES, LOG_DIR_FREE, LOG_DIR_OFFLINE,
-    LOG_DIRS_OFFLINE, NOT_PREFERRED, OFFLINE_PARTITIONS, OFFLINE_REPLICAS, PARTITIONS,
-    UNDER_MIN_ISR, UNDER_REPLICATED,
+    GLOBAL_PARTITIONS, GLOBAL_TOPICS, ISR_EXPANDS, ISR_SHRINKS, LEADERS, LOG_DIR_BYTES,
+    LOG_DIR_FREE, LOG_DIR_OFFLINE, LOG_DIRS_OFFLINE, NOT_PREFERRED, OFFLINE_PARTITIONS,
+    OFFLINE_REPLICAS, PARTITIONS, QUORUM_EPOCH, QUORUM_HIGH_WATERMARK, QUORUM_LEADER,
+    QUORUM_LOG_END, QUORUM_OBSERVERS, QUORUM_ROLE, QUORUM_VOTERS, UNDER_MIN_ISR, UNDER_REPLICATED,
 };
 use super::text::{Labels, Text};
 
@@ -18,7 +19,7 @@ const RUNNING: u8 = 3;
 const STOPPING: u8 = 6;
 
 /// Writes what the image and the directories say.
-pub(crate) fn write(text: &mut Text, node: &Node, stopping: bool) {
+pub(crate) fn write(text: &mut Text, node: &Node, quorum: Option<QuorumState>, stopping: bool) {
     let image = node.image();
     let this = node.node_id();
     let counts = node.partition_counts();
@@ -26,8 +27,6 @@ pub(crate) fn write(text: &mut Text, node: &Node, stopping: bool) {
     let fenced = image.brokers.iter().filter(|broker| broker.fenced).count();
     text.single(&ACTIVE_BROKERS, image.brokers.len() - fenced);
     text.single(&FENCED_BROKERS, fenced);
-    // The quorum is this process alone.
-    text.single(&ACTIVE_CONTROLLER, 1);
     text.single(&GLOBAL_TOPICS, image.topics.len());
     text.single(&GLOBAL_PARTITIONS, image.topics.partition_count());
     text.single(&OFFLINE_PARTITIONS, counts.offline);
@@ -39,8 +38,34 @@ pub(crate) fn write(text: &mut Text, node: &Node, stopping: bool) {
     text.single(&UNDER_REPLICATED, counts.under_replicated);
     text.single(&UNDER_MIN_ISR, counts.under_min_isr);
     text.single(&AT_MIN_ISR, counts.at_min_isr);
+    let (shrinks, expands) = node.isr_changes();
+    text.single(&ISR_SHRINKS, shrinks);
+    text.single(&ISR_EXPANDS, expands);
+    if let Some(quorum) = quorum {
+        text.single(&ACTIVE_CONTROLLER, u8::from(quorum.role == Role::Leader));
+        write_quorum(text, &quorum);
+    }
     text.single(&FETCH_SESSIONS, node.fetch_sessions().len());
     write_dirs(text, node);
+}
+
+fn write_quorum(text: &mut Text, quorum: &QuorumState) {
+    let role = match quorum.role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Prospective => "prospective",
+        Role::Candidate => "candidate",
+        Role::Resigned => "resigned",
+        Role::Unattached | Role::Stopped => "unattached",
+    };
+    text.family(&QUORUM_ROLE);
+    text.sample("", &Labels::new(&[("current_state", role)]), 1u8);
+    text.single(&QUORUM_LEADER, quorum.leader.map_or(-1, |leader| leader.0));
+    text.single(&QUORUM_EPOCH, quorum.epoch.0);
+    text.single(&QUORUM_HIGH_WATERMARK, quorum.high_watermark.0);
+    text.single(&QUORUM_LOG_END, quorum.log_end.0);
+    text.single(&QUORUM_VOTERS, quorum.voters);
+    text.single(&QUORUM_OBSERVERS, quorum.observers);
 }
 
 /// The partitions that this broker has.

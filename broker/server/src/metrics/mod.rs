@@ -14,10 +14,10 @@ mod summary;
 mod text;
 mod topics;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use node::Node;
+use node::{Node, QuorumState};
 
 use crate::config::MetricsLevel;
 use crate::connection::budget::RequestBudget;
@@ -39,6 +39,8 @@ pub(crate) struct Metrics {
     connections_delayed: IntCounter,
     corrupt_batches: IntCounter,
     request_memory: OnceLock<RequestBudget>,
+    /// As the last scrape found it.
+    quorum: Mutex<Option<QuorumState>>,
     start_seconds: f64,
     /// What the last scrape took.
     scrape_bytes: AtomicUsize,
@@ -61,6 +63,7 @@ impl Metrics {
             connections_delayed: counter(&registry, &catalog::CONNECTIONS_DELAYED)?,
             corrupt_batches: counter(&registry, &catalog::CORRUPT_BATCHES)?,
             request_memory: OnceLock::new(),
+            quorum: Mutex::default(),
             start_seconds: process::start_seconds(),
             scrape_bytes: AtomicUsize::new(0),
             registry,
@@ -113,7 +116,7 @@ impl Metrics {
         // As large as the last one, and some: growing would copy megabytes.
         let last = self.scrape_bytes.load(Ordering::Relaxed);
         let mut text = Text::with_capacity(last + last / 8 + 64 * 1024);
-        cluster::write(&mut text, node, stopping);
+        cluster::write(&mut text, node, self.quorum(node), stopping);
         self.write(&mut text);
         topics::write(&mut text, node, level);
         groups::write(&mut text, node, level);
@@ -125,6 +128,13 @@ impl Metrics {
         let text = text.finish();
         self.scrape_bytes.store(text.len(), Ordering::Relaxed);
         text
+    }
+
+    /// The quorum; while a decision is under way, as it was at the last scrape.
+    fn quorum(&self, node: &Node) -> Option<QuorumState> {
+        let mut last = self.quorum.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = node.quorum_state().or(*last);
+        *last
     }
 
     /// Writes what this holds.

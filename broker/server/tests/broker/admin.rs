@@ -193,6 +193,13 @@ fn a_scrape_holds_what_the_page_lists() {
     assert_eq!(value(&text, &format!("{traffic}_totalfetchrequests_total{{topic=\"t\"}}")), 1.0);
     assert_eq!(value(&text, "kafka_server_replicamanager_partitioncount"), 5.0);
     assert_eq!(value(&text, "tidelog_groups{state=\"Empty\"}"), 1.0);
+    let quorum = |name: &str| value(&text, &format!("kafka_server_raftmetrics_{name}"));
+    assert_eq!(quorum("current_state{current_state=\"leader\"}"), 1.0);
+    assert_eq!((quorum("current_leader"), quorum("number_of_voters")), (0.0, 1.0));
+    // A lone voter has committed what it has written: two topics with their partitions, at least.
+    assert!(quorum("log_end_offset") > 7.0);
+    assert_eq!(quorum("high_watermark"), quorum("log_end_offset"));
+    assert_eq!(value(&text, "kafka_controller_kafkacontroller_activecontrollercount"), 1.0);
 }
 
 #[test]

@@ -82,6 +82,9 @@ impl Node {
         self.heal(now_ms, &mut controller)?;
         let image = self.image.load_full();
         let done = controller.log.tick(now_ms, &image);
+        if let Some(error) = controller.log.take_late_snapshot() {
+            self.notices.push(Notice::Upkeep { error });
+        }
         if let Err(error) = &done {
             controller.broken = Some(Vec::new());
             self.metadata_failed(error);

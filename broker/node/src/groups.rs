@@ -23,6 +23,7 @@ use crate::group_log::{append_records, coordinator_code, release};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::random::Random;
+use crate::topics::no_room_for_topics;
 
 /// The time at which members that are not there begin their sessions.
 const NO_MEMBERS_MS: i64 = 0;
@@ -268,7 +269,9 @@ impl Node {
             return Ok(());
         }
         // Whether another call was faster shows in the image, not in the answer.
-        let made = self.decide(now_ms, |ctx| topics::auto_create(ctx, &[OFFSETS_TOPIC]));
+        let made = self.decide(now_ms, |ctx| {
+            self.with_room(topics::auto_create(ctx, &[OFFSETS_TOPIC]), no_room_for_topics)
+        });
         if self.groups_prepared() {
             return Ok(());
         }

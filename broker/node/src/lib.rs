@@ -21,6 +21,7 @@ mod group_stats;
 mod group_upkeep;
 mod groups;
 mod health;
+mod late_snapshot;
 mod log_config;
 mod log_dirs;
 mod metadata_log;

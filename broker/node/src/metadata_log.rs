@@ -16,7 +16,7 @@ use storage::checkpoints::partition_metadata;
 use storage::config::CleanupPolicy;
 use storage::directory::LogDir;
 use storage::disk::{
-    Disk, DiskErrorKind, read_file, write_file_atomically, write_file_in_any_case,
+    Disk, DiskError, DiskErrorKind, read_file, write_file_atomically, write_file_in_any_case,
 };
 use storage::error::{AppendError, LogError, ReadError};
 use storage::log::{AppendOrigin, Log, OpenArgs, RecoveryReport};
@@ -25,11 +25,14 @@ use wire::metadata_frame;
 use wire::records::BatchIter;
 
 use crate::error::Error;
+use crate::late_snapshot::{LateSnapshot, Snapshot};
 
 /// The directory of the metadata log in its log directory.
 pub(crate) const DIRECTORY: &str = "__cluster_metadata-0";
 /// The quorum's own file.
 const QUORUM_STATE: &str = "quorum-state";
+/// What a disk writes at once, at least.
+const SECTOR_BYTES: usize = 512;
 /// A `quorum-state` above this is not ours.
 const QUORUM_STATE_BYTES_MAX: u64 = 1 << 20;
 /// The largest snapshot read.
@@ -50,6 +53,7 @@ pub(crate) struct MetadataLog {
     log: Log,
     config: quorum::Config,
     quorum: Quorum,
+    late: LateSnapshot,
     next_token: u64,
 }
 
@@ -111,7 +115,8 @@ impl MetadataLog {
         // What is appended from now on may be torn by the next crash.
         log_dir.consume_clean_marker()?;
         log.reserve(RESERVED_BYTES);
-        let mut opened = Self { disk, dir, log, config, quorum, next_token: 0 };
+        let late = LateSnapshot::default();
+        let mut opened = Self { disk, dir, log, config, quorum, late, next_token: 0 };
         opened.start(now_ms, &image)?;
         Ok((opened, image, report))
     }
@@ -150,9 +155,45 @@ impl MetadataLog {
         }
     }
 
-    /// Lets the quorum do what time asks for: snapshots.
+    /// Lets the quorum do what time asks for: snapshots. One that the disk had no space for is
+    /// tried again when its time has come.
     pub(crate) fn tick(&mut self, now_ms: i64, image: &Image) -> Result<(), Error> {
-        self.drive(now_ms, Event::Tick, image).check()
+        let event = match self.late.due(now_ms) {
+            None => Event::Tick,
+            Some(snapshot) => match self.write_snapshot(now_ms, snapshot)? {
+                None => return Ok(()),
+                Some(written) => written,
+            },
+        };
+        self.drive(now_ms, event, image).check()
+    }
+
+    /// The error of a snapshot that has begun to wait for space, once.
+    pub(crate) fn take_late_snapshot(&mut self) -> Option<DiskError> {
+        self.late.take_news()
+    }
+
+    /// Writes a snapshot; says so unless it has to wait for space.
+    fn write_snapshot(&mut self, now_ms: i64, snapshot: Snapshot) -> Result<Option<Event>, Error> {
+        let Snapshot { id, name, file } = &snapshot;
+        let id = *id;
+        match write_file_atomically(&*self.disk, &self.dir.join(name), file) {
+            // Nothing rests on it: the log has every record of it. But the first one, with which a
+            // cluster begins.
+            Err(error) if error.heals() && id.end_offset > Offset(0) => {
+                self.late.wait(now_ms, snapshot, error);
+                return Ok(None);
+            }
+            written => written?,
+        }
+        self.late.written();
+        // Whole segments are given up, so that the next snapshot can free this one.
+        match self.log.roll(now_ms) {
+            Err(LogError::Disk(error)) if error.heals() => {}
+            rolled => drop(rolled?),
+        }
+        self.log.reserve(RESERVED_BYTES);
+        Ok(Some(Event::SnapshotWritten { id }))
     }
 
     /// Loads the quorum again from the disk after a failure that heals. Gives the image that the
@@ -163,14 +204,18 @@ impl MetadataLog {
         }
         let (quorum, image) = load(&*self.disk, &self.dir, &self.log, self.config.clone())?;
         self.quorum = quorum;
+        self.late = LateSnapshot::default();
         self.start(now_ms, &image)?;
         Ok(image)
     }
 
-    /// Clean stop.
+    /// Clean stop. A full disk is none to this log: every record was synced when it was committed,
+    /// and a start reads all of them and makes their indexes anew.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
-        self.log.close()?;
-        Ok(())
+        match self.log.close() {
+            Err(LogError::Disk(error)) if error.heals() => Ok(()),
+            closed => closed.map(|_end| ()).map_err(Error::from),
+        }
     }
 
     fn start(&mut self, now_ms: i64, image: &Image) -> Result<(), Error> {
@@ -214,8 +259,7 @@ impl MetadataLog {
     ) -> Result<Option<Event>, Error> {
         match effect {
             Effect::PersistState { file } => {
-                // Less than a sector, which a disk writes whole or not at all.
-                write_file_in_any_case(&*self.disk, &self.dir.join(QUORUM_STATE), &file)?;
+                write_file_in_any_case(&*self.disk, &self.dir.join(QUORUM_STATE), &sector(&file))?;
                 return Ok(Some(Event::StatePersisted));
             }
             Effect::Append { batch, first, epoch, .. } => {
@@ -243,14 +287,7 @@ impl MetadataLog {
                 return Ok(Some(Event::SnapshotRecords { id, records: encoded? }));
             }
             Effect::WriteSnapshot { id, name, file } => {
-                write_file_atomically(&*self.disk, &self.dir.join(name), &file)?;
-                // Whole segments are given up, so that the next snapshot can free this one.
-                match self.log.roll(now_ms) {
-                    Err(LogError::Disk(error)) if error.heals() => {}
-                    rolled => drop(rolled?),
-                }
-                self.log.reserve(RESERVED_BYTES);
-                return Ok(Some(Event::SnapshotWritten { id }));
+                return self.write_snapshot(now_ms, Snapshot { id, name, file });
             }
             Effect::TrimLog { start } => self.trim(now_ms, start)?,
             Effect::RemoveSnapshot { name, .. } => {
@@ -295,6 +332,14 @@ impl Progress {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// The file with line ends behind it, so that it always has one sector: on a full disk it is written
+/// over in its place, and a disk writes a sector whole or not at all.
+fn sector(file: &[u8]) -> Vec<u8> {
+    let mut padded = file.to_vec();
+    padded.resize(file.len().next_multiple_of(SECTOR_BYTES), b'\n');
+    padded
 }
 
 /// Reads `quorum-state`, the newest snapshot and the log: the quorum, and the image they tell.

@@ -77,6 +77,14 @@ pub enum Notice {
         /// What failed.
         error: DiskError,
     },
+    /// A clean stop could not write all that belongs to closed logs, for want of space. Their
+    /// records are synced.
+    NotClosed {
+        /// How many logs.
+        count: usize,
+        /// What the first of them failed with.
+        error: String,
+    },
     /// A topic asks for compaction, which there is not yet: everything is kept.
     CompactionMissing {
         /// The topic.
@@ -175,6 +183,11 @@ impl std::fmt::Display for Notice {
                 Remedy(partition, corruption.offset),
             ),
             Self::Upkeep { error } => write!(f, "upkeep failed, will be tried again: {error}"),
+            Self::NotClosed { count, error } => write!(
+                f,
+                "{count} logs are synced, but not closed: {error}. Nothing is lost: the next start \
+                 reads the last segment of every log in their directories again"
+            ),
             Self::CompactionMissing { topic } => {
                 write!(f, "topic {topic} asks for compaction, which is not there yet: all is kept")
             }

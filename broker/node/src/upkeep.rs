@@ -95,12 +95,20 @@ impl Node {
     /// The metadata log did not close.
     pub fn shutdown(&self, _now_ms: i64) -> Result<(), Error> {
         let mut closed = Vec::new();
+        let mut full = Vec::new();
         for partition in self.partitions.all() {
             match partition.close() {
                 Ok(at) => closed.extend(checkpoint_of(&partition, at)),
                 Err(replication::Error::Offline) => {}
-                Err(error) => self.partition_failed(&partition, &error),
+                Err(error) => {
+                    self.partition_failed(&partition, &error);
+                    full.extend(error.disk_error().filter(|error| error.heals()).cloned());
+                }
             }
+        }
+        if let Some(first) = full.first() {
+            let error = first.to_string();
+            self.notices.push(Notice::NotClosed { count: full.len(), error });
         }
         for error in self.dirs.close_clean(&closed, self.broker_epoch) {
             self.notices.push(Notice::Upkeep { error });

@@ -8,9 +8,12 @@ use crate::common::{
     values,
 };
 use storage::disk::sim::{Fault, SimDisk};
-use storage::disk::{Access, Disk, Operation};
+use storage::disk::{Access, Disk, DiskErrorKind, Operation};
+use tidelog_node::Node;
 use wire::ErrorCode;
 use wire::ids::Offset;
+use wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
+use wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 
 fn sim(seed: u64) -> (SimDisk, Arc<dyn Disk>) {
     let sim = SimDisk::new(seed);
@@ -165,4 +168,109 @@ fn a_corrupt_batch_is_told_once_with_its_place() {
     for part in ["letters-0", "position", "offset 1", path.to_str().unwrap()] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
+}
+
+fn topics_request(name: &str, partitions: i32) -> CreateTopicsRequest {
+    let topic = CreatableTopic {
+        name: name.to_owned(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    CreateTopicsRequest { topics: vec![topic], ..Default::default() }
+}
+
+fn more_partitions(node: &Node, name: &str, count: i32) -> (i16, Option<String>) {
+    let topic = CreatePartitionsTopic { name: name.to_owned(), count, assignments: None };
+    let request = CreatePartitionsRequest { topics: vec![topic], ..Default::default() };
+    let result = node.create_partitions(NOW, &request).results.remove(0);
+    (result.error_code, result.error_message)
+}
+
+#[test]
+fn what_a_full_disk_has_no_room_for_is_not_made() {
+    let (sim, disk) = sim(8);
+    let node = open(&disk);
+    create(&node, "letters", 1);
+    // Space for the metadata, and for two logs.
+    sim.set_capacity(Some(sim.used() + 3 * 8192 - 1000));
+    let answer = node.create_topics(NOW, &topics_request("more", 3));
+    let [refused] = answer.topics.as_slice() else { panic!("{answer:?}") };
+    assert_eq!(refused.error_code, i16::from(ErrorCode::KafkaStorageError));
+    let why = refused.error_message.as_deref().unwrap();
+    assert!(why.contains("no space left") && why.contains("3 new partitions"), "{why}");
+    assert!(node.image().topics.by_name("more").is_none());
+    let (code, why) = more_partitions(&node, "letters", 4);
+    assert_eq!(code, i16::from(ErrorCode::KafkaStorageError));
+    assert!(why.unwrap().contains("no space left"));
+    assert_eq!(node.image().topics.by_name("letters").unwrap().partitions.len(), 1);
+    assert!(node.take_notices().is_empty());
+    // What fits is made, and the rest when there is space.
+    create(&node, "few", 1);
+    append(&partition(&node, "few", 0), &["a"]).unwrap();
+    sim.set_capacity(None);
+    create(&node, "more", 3);
+    assert_eq!(more_partitions(&node, "letters", 4), (0, None));
+    append(&partition(&node, "letters", 3), &["a"]).unwrap();
+}
+
+#[test]
+fn a_clean_stop_on_a_full_disk_loses_nothing_and_is_no_failure() {
+    let (sim, disk) = sim(11);
+    let node = open(&disk);
+    create(&node, "letters", 1);
+    append(&partition(&node, "letters", 0), &["a", "b"]).unwrap();
+    sim.set_capacity(Some(sim.used()));
+    node.shutdown(NOW).unwrap();
+    let notices = node.take_notices();
+    let said = |text: &str| notices.iter().any(|notice| notice.to_string().contains(text));
+    assert!(said("1 logs are synced, but not closed"), "{notices:?}");
+    drop(node);
+    sim.crash();
+    sim.set_capacity(None);
+    let node = open(&disk);
+    assert_eq!(values(&partition(&node, "letters", 0)), ["a", "b"]);
+}
+
+#[test]
+fn a_snapshot_waits_for_space_and_nothing_else_does() {
+    let (sim, disk) = sim(12);
+    let mut small = config(&["/data"]);
+    small.metadata_snapshot_bytes = 1_000;
+    let node = open_with(small, &disk, NOW);
+    create(&node, "letters", 1);
+    let newest = || {
+        let names = disk.list(Path::new("/data/__cluster_metadata-0")).unwrap();
+        names.into_iter().map(|entry| entry.name).rfind(|name| name.contains(".checkpoint"))
+    };
+    let before = newest();
+    sim.inject(Fault {
+        operation: Operation::Write,
+        path_part: ".checkpoint".to_owned(),
+        skip: 0,
+        times: u64::MAX,
+        kind: DiskErrorKind::NoSpace,
+    });
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        create(&node, name, 1);
+    }
+    node.metadata_tick(NOW).unwrap();
+    let writes = sim.calls();
+    for second in 0..29 {
+        node.metadata_tick(NOW + second * 1000).unwrap();
+    }
+    assert_eq!(sim.calls(), writes, "nothing is tried again each second");
+    let notices = node.take_notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].to_string().contains("will be tried again"), "{notices:?}");
+    assert_eq!(newest(), before);
+    node.metadata_tick(NOW + 30_000).unwrap();
+    assert!(sim.calls() > writes && newest() == before);
+    sim.clear_faults();
+    node.metadata_tick(NOW + 60_000).unwrap();
+    assert!(newest() > before);
+    assert!(node.take_notices().is_empty());
+    drop(node);
+    sim.crash();
+    assert_eq!(open(&disk).image().topics.len(), 9);
 }

@@ -1,6 +1,6 @@
 //! The checkpoints now and then, and the end of a clean stop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ids::Offset;
 
@@ -50,29 +50,36 @@ impl LogDirs {
     ) -> Vec<DiskError> {
         let mut failures = Vec::new();
         let unclosed = self.unclosed(partitions);
-        for (place, (dir, checkpoints)) in self.dirs.iter().zip(self.by_dir(partitions)).enumerate()
-        {
+        let split = self.by_dir(partitions);
+        for (place, (dir, mut checkpoints)) in self.dirs.iter().zip(split).enumerate() {
             if dir.is_offline() {
                 continue;
             }
-            let closed =
-                dir.write_checkpoints(checkpoints).and_then(|()| match unclosed.contains(&place) {
-                    true => Ok(()),
-                    false => dir.write_clean_marker(broker_epoch),
-                });
+            let open = unclosed.get(&place);
+            for partition in open.into_iter().flatten() {
+                // What is known of it holds on: where its log begins, for one.
+                dir.keep_checkpoints(partition, &mut checkpoints);
+            }
+            let closed = dir.write_checkpoints(checkpoints).and_then(|()| match open {
+                Some(_) => Ok(()),
+                None => dir.write_clean_marker(broker_epoch),
+            });
             failures.extend(closed.err());
         }
         failures
     }
 
-    /// The directories with a log that was opened and is not among these.
-    fn unclosed(&self, closed: &[PartitionCheckpoint]) -> BTreeSet<usize> {
+    /// The logs that were opened and are not among these, by directory.
+    fn unclosed(&self, closed: &[PartitionCheckpoint]) -> BTreeMap<usize, Vec<TopicPartition>> {
         let closed: BTreeSet<_> = closed.iter().map(|closed| &closed.partition).collect();
         let state = held(&self.state);
-        let open = state.places.iter().filter(|(partition, _)| {
-            !closed.contains(partition) && !state.unopened.contains(*partition)
-        });
-        open.map(|(_, place)| *place).collect()
+        let mut unclosed: BTreeMap<usize, Vec<TopicPartition>> = BTreeMap::new();
+        for (partition, place) in &state.places {
+            if !closed.contains(partition) && !state.unopened.contains(partition) {
+                unclosed.entry(*place).or_default().push(partition.clone());
+            }
+        }
+        unclosed
     }
 
     fn by_dir(&self, partitions: &[PartitionCheckpoint]) -> Vec<Checkpoints> {

@@ -81,6 +81,17 @@ pub enum DirectoryError {
         /// The other.
         second: PathBuf,
     },
+    /// The disks are full.
+    #[error(
+        "no space left in the log directories: {logs} new partitions need some, and there is space \
+         for {room}. Nothing was made; free some, or add a directory"
+    )]
+    NoRoom {
+        /// How many logs were wanted.
+        logs: usize,
+        /// How many fit.
+        room: u64,
+    },
     /// The partition has a log already.
     #[error("{partition} has a log already")]
     Exists {

@@ -23,7 +23,7 @@ pub const LOCK_FILE: &str = ".lock";
 /// One of a node's log directories.
 #[derive(Debug)]
 pub struct LogDir {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     path: PathBuf,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
     properties: Mutex<Option<MetaProperties>>,

@@ -196,7 +196,7 @@ impl LogDirs {
         self.dir_of(partition).is_some_and(|dir| dir.note_failure(error))
     }
 
-    /// Makes an empty log, in the directory with the fewest. When it returns, the directory is
+    /// Makes an empty log, in the directory with the fewest of those that have space. When it returns, the directory is
     /// durable; after a failure nothing of it is left and the call may be made again.
     pub fn create_partition(
         &self,
@@ -261,7 +261,8 @@ impl LogDirs {
             return Err(DirectoryError::Exists { partition: partition.clone() });
         }
         let online = self.dirs.iter().enumerate().filter(|(_, dir)| !dir.is_offline());
-        match (online.min_by_key(|(place, _)| state.count(*place)), self.all_offline()) {
+        let order = |(place, dir): &(usize, &Arc<LogDir>)| (dir.room() == 0, state.count(*place));
+        match (online.min_by_key(order), self.all_offline()) {
             (Some((place, dir)), _) => {
                 state.put(partition, place);
                 Ok(Arc::clone(dir))

@@ -17,6 +17,7 @@ mod log_dir;
 mod log_dirs;
 mod lost;
 mod partition_name;
+mod room;
 
 pub use closing::PartitionCheckpoint;
 pub use error::DirectoryError;

@@ -169,9 +169,17 @@ pub fn write_file_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Resu
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let tmp = path.with_file_name(name);
-    let file = disk.open(&tmp, Access::CreateTruncate)?;
-    file.write_all_at(&[IoSlice::new(bytes)], 0)?;
-    file.sync_all()?;
+    let written = disk.open(&tmp, Access::CreateTruncate).and_then(|file| {
+        file.write_all_at(&[IoSlice::new(bytes)], 0)?;
+        file.sync_all()
+    });
+    if let Err(error) = written {
+        if error.heals() {
+            // Half a file would keep the space that others wait for.
+            let _ = disk.remove_file(&tmp);
+        }
+        return Err(error);
+    }
     disk.rename(&tmp, path)?;
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }

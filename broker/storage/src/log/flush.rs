@@ -255,7 +255,13 @@ impl Log {
             self.trim_active();
         }
         let result = self.write_active_indexes().and_then(|()| self.write_snapshot(self.end));
-        result.map_err(|error| self.maintenance_failed(error))?;
+        if let Err(error) = result {
+            if error.heals() {
+                // No clean stop; but no record is lost by it, were the power to go now.
+                self.flush()?;
+            }
+            return Err(self.maintenance_failed(error).into());
+        }
         let mut job = self.begin_flush(FlushScope::All);
         let base = self.segments.active_base();
         job.names.push(segment::file_name(base, segment::INDEX));

@@ -27,14 +27,15 @@ impl Node {
     }
 
     /// The partitions of the cluster, counted. Those that this broker should lead and whose log is
-    /// out of service are offline, which the image does not know.
+    /// out of service, or closed for writing by corruption, are offline, which the image does not
+    /// know.
     #[must_use]
     pub fn partition_counts(&self) -> PartitionCounts {
         let image = self.image();
         let mut counts = partition_counts(&image, |topic| self.min_insync_replicas(&image, topic));
         for topic in image.topics.iter() {
             let unserved = topic.partitions.iter().filter(|(index, partition)| {
-                partition.leader == self.node_id() && !self.is_served(topic.id, **index)
+                partition.leader == self.node_id() && !self.takes_writes(topic.id, **index)
             });
             counts.offline += unserved.count();
         }

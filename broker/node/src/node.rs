@@ -139,6 +139,16 @@ impl Node {
         }
     }
 
+    /// As [`Self::is_served`], and its log takes records: corruption may have closed it for writing
+    /// while it is still read.
+    #[must_use]
+    pub fn takes_writes(&self, id: TopicId, index: PartitionIndex) -> bool {
+        match self.partition(id, index) {
+            Ok(partition) => partition.takes_writes(),
+            Err(error) => error != ErrorCode::KafkaStorageError,
+        }
+    }
+
     /// A call on the partition failed: if the disk under it is broken, its directory goes offline
     /// with all partitions on it. To be called with every error of [`Partition::append`],
     /// [`Partition::read`] and [`Partition::flush`]; cheap when the disk is not to blame.

@@ -181,6 +181,12 @@ impl Partition {
         }
     }
 
+    /// Whether the log takes records: corruption may have closed it while it is still read.
+    #[must_use]
+    pub fn takes_writes(&self) -> bool {
+        self.check_serving().is_ok() && !self.lock().log().is_poisoned()
+    }
+
     /// Whether the high watermark is at least `required`, so that acks=all may be answered.
     ///
     /// # Errors

@@ -80,6 +80,9 @@ fn a_shorter_segment_after_a_clean_stop_is_said_and_closes_the_partition() {
     let first = partition(&node, "first", 0);
     assert_eq!(append(&first, &["b"]).unwrap_err().code(), ErrorCode::KafkaStorageError);
     append(&partition(&node, "second", 0), &["c"]).unwrap();
+    // Read, but not written: whoever looks at the cluster's health has to see it.
+    assert_eq!(node.partition_counts().offline, 1);
+    assert!(node.is_served(first.topic_id(), first.index()));
 }
 
 #[test]

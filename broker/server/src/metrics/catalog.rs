@@ -178,7 +178,7 @@ section! { CLUSTER, "Broker and cluster":
     LEADERS = Gauge "kafka_server_replicamanager_leadercount" []
         "Partitions that this broker leads.";
     OFFLINE_REPLICAS = Gauge "kafka_server_replicamanager_offlinereplicacount" []
-        "Replicas of this broker that are not served.";
+        "Replicas of this broker that are not served, or closed for writing by corruption.";
     UNDER_REPLICATED = Gauge "kafka_server_replicamanager_underreplicatedpartitions" []
         "Partitions with a replica that is not in sync.";
     UNDER_MIN_ISR = Gauge "kafka_server_replicamanager_underminisrpartitioncount" []

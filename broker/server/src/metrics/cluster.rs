@@ -89,7 +89,7 @@ impl Here {
                 here.replicas += 1;
                 here.leaders += usize::from(partition.leader == this);
                 let up = served.as_ref().is_some_and(|topic| {
-                    topic.partition(*index).is_ok_and(|p| p.check_serving().is_ok())
+                    topic.partition(*index).is_ok_and(|partition| partition.takes_writes())
                 });
                 here.offline += usize::from(!up);
             }

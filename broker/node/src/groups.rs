@@ -55,7 +55,7 @@ pub struct GroupTicket {
     group: String,
 }
 
-type Place = (TopicId, PartitionIndex);
+pub(crate) type Place = (TopicId, PartitionIndex);
 
 /// All shards.
 pub(crate) struct Groups {
@@ -72,8 +72,17 @@ pub(crate) struct Home {
 pub(crate) struct HomeState {
     pub(crate) shard: Shard,
     pub(crate) loading: bool,
+    /// The partition is not here any more.
+    pub(crate) gone: bool,
     next_token: Token,
-    waiting: BTreeMap<Token, GroupReply>,
+    pub(crate) waiting: BTreeMap<Token, Waiter>,
+}
+
+/// Who waits for an answer.
+pub(crate) struct Waiter {
+    pub(crate) reply: GroupReply,
+    /// The answer when none comes from the group, for a request that waits for others.
+    pub(crate) refusal: Option<Response>,
 }
 
 impl Groups {
@@ -88,6 +97,7 @@ impl Groups {
                 state: Mutex::new(HomeState {
                     shard: Shard::new(self.config.clone()),
                     loading: false,
+                    gone: false,
                     next_token: 0,
                     waiting: BTreeMap::new(),
                 }),
@@ -99,6 +109,18 @@ impl Groups {
     pub(crate) fn all(&self) -> Vec<(Place, Arc<Home>)> {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         shards.iter().map(|(place, home)| (*place, Arc::clone(home))).collect()
+    }
+
+    /// Takes a shard out, unless another has its place already.
+    pub(crate) fn remove(&self, place: Place, home: &Arc<Home>) {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        if shards.get(&place).is_some_and(|now| Arc::ptr_eq(now, home)) {
+            shards.remove(&place);
+        }
+    }
+
+    fn find(&self, place: Place) -> Option<Arc<Home>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
     fn random(&self) -> u128 {
@@ -173,7 +195,7 @@ impl HomeState {
 
     fn answers(&mut self, replies: Vec<Reply>) -> Vec<(GroupReply, Response)> {
         let waiting = &mut self.waiting;
-        let with = |reply: Reply| Some((waiting.remove(&reply.token)?, reply.response));
+        let with = |reply: Reply| Some((waiting.remove(&reply.token)?.reply, reply.response));
         replies.into_iter().filter_map(with).collect()
     }
 }
@@ -199,10 +221,15 @@ impl Node {
         let home = self.groups.home(place);
         let random = self.groups.random();
         let mut state = home.lock();
+        if state.gone {
+            drop(state);
+            reply(request.refuse(client.version, ErrorCode::NotCoordinator));
+            return None;
+        }
         state.load_nothing(&partition);
         state.next_token += 1;
         let token = state.next_token;
-        state.waiting.insert(token, reply);
+        state.waiting.insert(token, Waiter { reply, refusal: None });
         let context = Context {
             now_ms,
             version: client.version,
@@ -219,8 +246,10 @@ impl Node {
             steps.push(state.carry_out(now_ms, &partition, due));
         }
         let group = || request.group().to_owned();
-        let waits = state.waiting.contains_key(&token);
-        let ticket = waits.then(|| GroupTicket { place, token, group: group() });
+        let ticket = state.waiting.get_mut(&token).map(|waiter| {
+            waiter.refusal = Some(request.refuse(client.version, ErrorCode::NotCoordinator));
+            GroupTicket { place, token, group: group() }
+        });
         drop(state);
         for done in steps {
             self.finish_group_step(&partition, done);
@@ -230,7 +259,7 @@ impl Node {
 
     /// Whoever waits under the ticket is gone.
     pub fn cancel_group_request(&self, now_ms: i64, ticket: &GroupTicket) {
-        let home = self.groups.home(ticket.place);
+        let Some(home) = self.groups.find(ticket.place) else { return };
         let mut state = home.lock();
         if state.waiting.remove(&ticket.token).is_some() {
             state.shard.cancel(now_ms, &ticket.group, ticket.token);
@@ -240,6 +269,7 @@ impl Node {
     /// Lets time pass in all groups: sessions end, rebalances complete. Worth calling at
     /// [`Self::next_group_deadline`], and every 100 ms or so.
     pub fn tick_groups(&self, now_ms: i64) {
+        self.drop_lost_shards();
         for (place, home) in self.groups.all() {
             let Ok(partition) = self.partition(place.0, place.1) else { continue };
             let mut state = home.lock();
@@ -322,7 +352,7 @@ impl Node {
     ) -> Result<Vec<ListedGroup>, ErrorCode> {
         let mut listed = Vec::new();
         let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return Ok(listed) };
-        for partition in topic.iter() {
+        for partition in topic.iter().filter(|partition| partition.check_serving().is_ok()) {
             let home = self.groups.home((topic.id, partition.index()));
             let mut state = home.lock();
             state.load_nothing(partition);
@@ -345,6 +375,7 @@ impl Node {
         let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         let index = PartitionIndex(partition_for(group, count));
         let partition = self.partition(topic.id, index).map_err(|_| ErrorCode::NotCoordinator)?;
+        partition.check_serving().map_err(|_| ErrorCode::NotCoordinator)?;
         Ok(((topic.id, index), partition))
     }
 

@@ -15,6 +15,7 @@ mod config;
 mod configs;
 mod controller;
 mod error;
+mod group_drop;
 mod group_load;
 mod group_log;
 mod group_stats;

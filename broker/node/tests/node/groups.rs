@@ -278,3 +278,29 @@ fn a_cancelled_join_is_not_answered() {
     node.cancel_group_request(NOW, &ticket);
     node.tick_groups(NOW + 3_000);
 }
+
+#[test]
+fn a_shard_goes_with_its_partition_and_whoever_waits_in_it_is_told() {
+    let (_, disk) = sim();
+    let node = open(&disk);
+    create(&node, "letters", 1);
+    node.prepare_groups(NOW).unwrap();
+    let joined = join_alone(&node, NOW);
+    assert_eq!(sync(&node, NOW, &joined).error_code, 0);
+    let Response::Join(second) = answer(&ask(&node, NOW, 5, &join_request(""))) else { panic!() };
+    // Waits until the first has joined again.
+    let waiting = ask(&node, NOW, 5, &join_request(&second.member_id));
+    assert!(waiting.lock().unwrap().is_none());
+    assert_eq!(node.group_counts().members, 2);
+    for partition in node.topic_by_name("__consumer_offsets").unwrap().iter() {
+        partition.go_offline();
+    }
+    assert_eq!(heartbeat(&node, NOW, &joined), ErrorCode::NotCoordinator.code());
+    node.tick_groups(NOW);
+    let Response::Join(told) = answer(&waiting) else { panic!() };
+    assert_eq!(told.error_code, ErrorCode::NotCoordinator.code());
+    assert_eq!(node.group_counts(), Default::default());
+    assert_eq!(node.next_group_deadline(), None);
+    assert_eq!(heartbeat(&node, NOW, &joined), ErrorCode::NotCoordinator.code());
+    assert_eq!(node.list_groups(&[], &[]).unwrap(), []);
+}

@@ -1,0 +1,34 @@
+//! Groups whose partition is not here any more: it was removed, moves to another broker, or its
+//! disk failed. Their shard goes, and whoever waits in it hears that the coordinator is elsewhere.
+
+use std::sync::Arc;
+
+use crate::groups::{Home, Place};
+use crate::node::Node;
+
+impl Node {
+    /// Drops the shards whose partition this broker does not serve.
+    pub(crate) fn drop_lost_shards(&self) {
+        for (place, home) in self.groups.all() {
+            let served = self.partition(place.0, place.1).is_ok_and(|p| p.check_serving().is_ok());
+            if !served {
+                self.drop_shard(place, &home);
+            }
+        }
+    }
+
+    fn drop_shard(&self, place: Place, home: &Arc<Home>) {
+        self.groups.remove(place, home);
+        let waiting = {
+            let mut state = home.lock();
+            // A request that found the shard before is refused; the next one finds none.
+            state.gone = true;
+            std::mem::take(&mut state.waiting)
+        };
+        for waiter in waiting.into_values() {
+            if let Some(refusal) = waiter.refusal {
+                (waiter.reply)(refusal);
+            }
+        }
+    }
+}

@@ -124,6 +124,19 @@ def transactions(house, topic):
     member.close()
 
 
+def left_open(house, topic, behind=3):
+    """A transaction that nobody ends, and records behind it. Returns whose it is."""
+    name = house.name("open")
+    producer = house.producer(transactional_id=name, transaction_timeout_ms=800_000)
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for n in range(10):
+        producer.produce(topic, b"open %d" % n, partition=0)
+    assert producer.flush(30) == 0
+    house.produce(topic, [b"behind"] * behind)
+    return name
+
+
 def furnish(house):
     """What a cluster in use has. Returns the names of its topics."""
     names = [house.topic("plain", partitions=3, retention_ms=86_400_000,
@@ -149,6 +162,8 @@ def furnish(house):
         producer.poll(0)
     assert producer.flush(60) == 0
     names.append(house.topic("tx"))
+    transactions(house, names[-1])
+    names.append(house.topic("tx-open"))
     transactions(house, names[-1])
     names.append(house.topic("trimmed"))
     house.produce(names[-1], [value(n) for n in range(100)])
@@ -189,6 +204,8 @@ def a_kafka_moves_in(context):
         producer.produce(plain, b"before", partition=0)
         assert producer.flush(30) == 0
         procs.wait_until(lambda: cleaned(kafka, names), "the cleaner has run", 60)
+        tx, still_open = [name for name in names if name.startswith("tx")]
+        left_open(house, still_open)
         before = everything(house, names)
         stop_kafka(kafka)
         moved = MovedIn(kafka)
@@ -205,9 +222,10 @@ def a_kafka_moves_in(context):
         assert [m.value() for m in last] == [b"before", b"after"]
         consume(house, single, range(700, 750), "classic")
         consume(house, single, range(300, 350), "newer")
-        tx = next(name for name in names if name.startswith("tx"))
-        assert [len(found) for found in after[tx][2][0][1:]] == [30, 20], \
-            f"10 were aborted: {after[tx]}"
+        seen = [[len(found) for found in after[name][2][0][1:]] for name in (tx, still_open)]
+        assert seen == [[30, 20], [43, 20]], f"10 were aborted, 10 are open, 3 behind: {seen}"
+        assert f"{still_open}-0: a transaction is open" in moved.tail(), moved.tail()
+        assert f"{tx}-0: a trans" not in moved.tail(), moved.tail()
         assert moved.tail().count("newer protocols") == 1, moved.tail()
         assert moved.tail().count("1 client quotas") == 1, moved.tail()
         member = house.consumer(group_id="in-tx")
@@ -267,6 +285,9 @@ def a_killed_kafka_moves_in(context):
     moved = None
     try:
         kafka.start()
+        tx = house.topic("tx")
+        transactions(house, tx)
+        whose = left_open(house, tx)
         topic = house.topic("killed", partitions=2)
         values = [value(n) for n in range(1000)]
         for partition in range(2):
@@ -274,14 +295,19 @@ def a_killed_kafka_moves_in(context):
         single = house.topic("single")
         house.produce(single, values)
         consume(house, single, range(10), "group")
-        before = everything(house, [topic, single])
+        before = everything(house, [topic, single, tx])
+        assert [len(found) for found in before[tx][2][0][1:]] == [43, 20], before[tx]
         kafka.kill()
+        # A power cut takes more than a kill: the batches say which transactions were aborted.
+        index = kafka.data / f"{tx}-0" / "00000000000000000000.txnindex"
+        index.unlink()
         moved = MovedIn(kafka)
         moved.start()
         house.broker, house._admin = moved, None
-        after = everything(house, [topic, single])
+        after = everything(house, [topic, single, tx])
         for name in before:
             assert after[name] == before[name], difference(name, before[name], after[name])
+        assert index.exists()
         consume(house, single, range(10, 20), "group")
         assert house.produce(single, [b"next"]) == [1000]
         code, _ = moved.stop()
@@ -290,6 +316,13 @@ def a_killed_kafka_moves_in(context):
         house.broker, house._admin = kafka, None
         house.wait_for_topic(single)
         assert house.watermarks(single) == (0, 1001)
+        house.wait_for_topic(tx)
+        again = everything(house, [tx])[tx]
+        assert again == before[tx], difference(tx, before[tx], again)
+        # Whose it was comes back, and Kafka ends it.
+        house.producer(transactional_id=whose).init_transactions(60)
+        procs.wait_until(lambda: [len(found) for found in everything(house, [tx])[tx][2][0][1:]]
+                         == [43, 23], "the transaction has ended", 30)
     finally:
         if moved is not None:
             moved.close()

@@ -156,7 +156,7 @@ fn readable(time: Duration) -> String {
     let ms = time.as_micros().div_ceil(1_000);
     match ms {
         0..1_000 => format!("{ms}ms"),
-        _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        _ if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
         _ => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
     }
 }

@@ -119,7 +119,7 @@ pub enum Notice {
         /// How many.
         count: usize,
     },
-    /// A transaction that nobody can end here: its records count as committed.
+    /// A transaction that nobody can end here: readers of committed records stop before it.
     OpenTransaction {
         /// The partition.
         partition: TopicPartition,
@@ -211,7 +211,8 @@ impl std::fmt::Display for Notice {
             Self::OpenTransaction { partition, offset } => write!(
                 f,
                 "{partition}: a transaction is open from offset {offset} on, and transactions are \
-                 not served: its records count as committed"
+                 not served yet: read_committed readers stop there until Kafka, started on this \
+                 directory again, has ended it"
             ),
             Self::Dropped { count } => write!(f, "{count} more notices were dropped"),
         }

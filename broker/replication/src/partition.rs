@@ -107,10 +107,10 @@ impl Partition {
         self.purgatory.reached()
     }
 
-    /// Offsets below it belong to no open transaction. There are none yet.
+    /// Offsets below it belong to no open transaction.
     #[must_use]
     pub fn last_stable_offset(&self) -> Offset {
-        self.high_watermark()
+        self.lock().log().last_stable_offset(self.high_watermark())
     }
 
     /// The first offset there is.

@@ -81,9 +81,11 @@ impl Partition {
         leader.check_epoch(request.current_leader_epoch)?;
         // Taken under the lock, so that it is never beyond the log's end.
         let high_watermark = self.high_watermark();
+        let last_stable_offset = leader.log().last_stable_offset(high_watermark);
         let upto = match request.isolation {
             Isolation::LogEnd => leader.end_offset(),
-            Isolation::HighWatermark | Isolation::Committed => high_watermark,
+            Isolation::HighWatermark => high_watermark,
+            Isolation::Committed => last_stable_offset,
         };
         let ReadRequest { fetch_offset, max_bytes, min_one, .. } = request;
         let slice = leader.log().read(fetch_offset, max_bytes, upto, min_one)?;
@@ -97,7 +99,7 @@ impl Partition {
             next_offset: slice.next_offset,
             range: slice.range,
             high_watermark,
-            last_stable_offset: high_watermark,
+            last_stable_offset,
             log_start_offset: leader.start_offset(),
             aborted,
         })
@@ -120,7 +122,8 @@ impl Partition {
         leader.check_epoch(current_leader_epoch)?;
         let upto = match isolation {
             Isolation::LogEnd => leader.end_offset(),
-            Isolation::HighWatermark | Isolation::Committed => self.high_watermark(),
+            Isolation::HighWatermark => self.high_watermark(),
+            Isolation::Committed => leader.log().last_stable_offset(self.high_watermark()),
         };
         let found = leader.log().offset_for_timestamp(timestamp, upto)?;
         Ok(found.map(|at| OffsetAt {

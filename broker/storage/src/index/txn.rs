@@ -1,6 +1,6 @@
 //! `.txnindex`: the aborted transactions of a segment, in Kafka's format. Transactions are not
-//! served yet, so none is written here; one that Apache Kafka wrote is read, so that readers of
-//! committed records learn what to leave out, and goes with its segment.
+//! served yet: what Apache Kafka wrote is read, so that readers of committed records learn what to
+//! leave out, is built anew from the batches after an unclean stop, and goes with its segment.
 
 use wire::ids::Offset;
 
@@ -21,6 +21,21 @@ pub struct Aborted {
     pub first_offset: Offset,
     /// Where the marker is that ended it.
     pub last_offset: Offset,
+    /// The last stable offset behind that marker: no transaction that ends later begins before.
+    pub last_stable_offset: Offset,
+}
+
+/// The bytes of a file.
+pub(crate) fn encode<'a>(entries: impl IntoIterator<Item = &'a Aborted>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in entries {
+        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        bytes.extend_from_slice(&entry.producer_id.to_be_bytes());
+        for offset in [entry.first_offset, entry.last_offset, entry.last_stable_offset] {
+            bytes.extend_from_slice(&offset.0.to_be_bytes());
+        }
+    }
+    bytes
 }
 
 /// Reads a file, up to the first entry that is not one.
@@ -33,11 +48,13 @@ fn entry(bytes: &[u8; ENTRY_BYTES]) -> Option<Aborted> {
     let (version, rest) = bytes.split_first_chunk::<2>()?;
     let (producer, rest) = rest.split_first_chunk::<8>()?;
     let (first, rest) = rest.split_first_chunk::<8>()?;
-    let (last, _) = rest.split_first_chunk::<8>()?;
+    let (last, rest) = rest.split_first_chunk::<8>()?;
+    let (stable, _) = rest.split_first_chunk::<8>()?;
     let entry = Aborted {
         producer_id: i64::from_be_bytes(*producer),
         first_offset: Offset(i64::from_be_bytes(*first)),
         last_offset: Offset(i64::from_be_bytes(*last)),
+        last_stable_offset: Offset(i64::from_be_bytes(*stable)),
     };
     let sound = i16::from_be_bytes(*version) == VERSION && entry.first_offset <= entry.last_offset;
     sound.then_some(entry)

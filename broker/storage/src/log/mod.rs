@@ -68,7 +68,7 @@ pub struct Log {
     /// Names made or removed, and up to which of these changes the directory is synced.
     name_changes: Changes,
     producers: Producers,
-    /// Transactions that were aborted, of which Apache Kafka left word.
+    /// Transactions that were aborted, by the offset of their marker.
     aborted: Vec<Aborted>,
     epochs: LeaderEpochs,
     /// Changes of the epochs, and up to which their checkpoint has them.
@@ -130,8 +130,18 @@ impl Log {
 
     /// The aborted transactions that have records in `from..upto`.
     pub fn aborted_transactions(&self, from: Offset, upto: Offset) -> Vec<Aborted> {
-        let within = |it: &&Aborted| it.last_offset >= from && it.first_offset < upto;
-        self.aborted.iter().filter(within).copied().collect()
+        let ended = self.aborted.partition_point(|it| it.last_offset < from);
+        let mut within = Vec::new();
+        for it in self.aborted.get(ended..).unwrap_or_default() {
+            if it.first_offset < upto {
+                within.push(*it);
+            }
+            if it.last_stable_offset >= upto {
+                // What ends behind it begins behind it.
+                break;
+            }
+        }
+        within
     }
 
     /// Bytes of all segments.

@@ -11,7 +11,7 @@ use wire::ids::Offset;
 
 use super::retention::DELETED;
 use super::unsynced::Changes;
-use super::{Log, RecoveryReport};
+use super::{Aborted, Log, RecoveryReport};
 use crate::checkpoints::leader_epochs;
 use crate::config::LogConfig;
 use crate::disk::{Access, Disk, DiskError, write_file_atomically};
@@ -206,6 +206,7 @@ impl Log {
                 aborted.extend(txn::decode(&file));
             }
         }
+        aborted.sort_by_key(|it: &Aborted| it.last_offset);
         let epochs = leader_epochs::read(disk.as_ref(), &dir.join(leader_epochs::FILE));
         let epochs = epochs.ok().flatten();
         let epochs_lost = epochs.is_none();

@@ -12,9 +12,10 @@ use std::path::PathBuf;
 
 use wire::ids::{LeaderEpoch, Offset};
 
-use super::{CutTail, Log};
-use crate::disk::DiskFile;
+use super::{Aborted, CutTail, Log};
+use crate::disk::{DiskError, DiskFile, write_file_atomically};
 use crate::error::{Corruption, LogError};
+use crate::index::txn;
 use crate::producers::snapshot;
 use crate::segment::Indexes;
 use crate::walk::{Found, Step, Walk, sound_upto};
@@ -62,6 +63,7 @@ impl Log {
         let base = self.segments.get(from).map_or(0, |segment| segment.base);
         self.forget_snapshots_after(base)?;
         self.producers = self.load_producers(now_ms, base)?;
+        self.aborted.retain(|it| it.last_offset.0 < base);
         self.epoch_changes.mark_if(self.epochs.truncate_end(Offset(base)));
         self.end = base;
         for at in from.. {
@@ -80,6 +82,7 @@ impl Log {
                 self.cut_tail(at, position, report)?;
             }
             self.write_recovered_indexes(at, base)?;
+            self.write_aborted(at)?;
             if let Some(next) = self.segments.next_base(at) {
                 self.end = self.end.max(next);
                 match self.write_snapshot(self.end) {
@@ -152,6 +155,22 @@ impl Log {
         let indexes = written?;
         if let Some(segment) = self.segments.get_mut(at) {
             segment.indexes = indexes.into();
+        }
+        Ok(())
+    }
+
+    /// Replaces what a segment's `.txnindex` says by what is known of its aborted transactions.
+    pub(super) fn write_aborted(&self, at: usize) -> Result<(), DiskError> {
+        let Some(segment) = self.segments.get(at) else { return Ok(()) };
+        let within = segment.base..self.segments.next_base(at).unwrap_or(i64::MAX);
+        let of_segment = self.aborted.iter().filter(|it| within.contains(&it.last_offset.0));
+        let bytes = txn::encode(of_segment);
+        let path = self.segments.path(segment.base, txn::EXTENSION);
+        if !bytes.is_empty() {
+            return write_file_atomically(self.disk.as_ref(), &path, &bytes);
+        }
+        if self.disk.exists(&path)? {
+            self.disk.remove_file(&path)?;
         }
         Ok(())
     }
@@ -237,7 +256,16 @@ impl Log {
         self.epoch_changes.mark_if(self.epochs.assign(epoch, Offset(header.base_offset)));
         self.end = header.next_offset();
         let max = self.config.producers_max;
-        self.producers.replay(now_ms, file, found, max)?;
+        let ended = self.producers.replay(now_ms, file, found, max)?;
+        if let Some(ended) = ended.filter(|ended| ended.is_aborted) {
+            let behind = ended.marker_offset + 1;
+            self.aborted.push(Aborted {
+                producer_id: ended.producer_id,
+                first_offset: Offset(ended.first_offset),
+                last_offset: Offset(ended.marker_offset),
+                last_stable_offset: Offset(self.producers.first_ongoing_offset().unwrap_or(behind)),
+            });
+        }
         Ok(())
     }
 

@@ -13,7 +13,6 @@ use super::tail::is_zero;
 use super::{CutTail, Log, OpenArgs};
 use crate::disk::{Access, DiskFile};
 use crate::error::LogError;
-use crate::index::txn;
 use crate::segment;
 use crate::walk::{Step, Walk};
 
@@ -125,7 +124,7 @@ impl Log {
             fillers.push((hole, filler));
         }
         // The indexes speak of other positions from here on; a start builds them again.
-        for extension in [segment::INDEX, segment::TIME_INDEX, txn::EXTENSION] {
+        for extension in [segment::INDEX, segment::TIME_INDEX] {
             let index = self.segments.path(base, extension);
             if self.disk.exists(&index)? {
                 self.disk.remove_file(&index)?;

@@ -36,8 +36,13 @@ impl Log {
         self.touched = true;
         self.truncations += 1;
         let mut gone = self.segments.split_off(keep);
+        let known = self.aborted.len();
+        self.aborted.retain(|it| it.last_offset.0 < end);
         if let Some(found) = cut.filter(|found| found.position > 0) {
             self.cut_segment(at, found.position)?;
+            if self.aborted.len() < known {
+                self.write_aborted(at).map_err(|error| self.maintenance_failed(error))?;
+            }
         }
         // Its own name is below; the old file keeps another. Newest first: should the machine stop
         // between two renames, the log ends early, and misses nothing before that.
@@ -75,6 +80,7 @@ impl Log {
         self.flush_begun = start.0;
         self.unflushed_since_ms = None;
         self.producers = Producers::default();
+        self.aborted.clear();
         self.epochs = LeaderEpochs::default();
         self.epoch_changes.mark();
         self.sync_names()?;

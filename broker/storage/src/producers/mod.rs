@@ -73,6 +73,8 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Producers {
     by_id: BTreeMap<i64, Producer>,
+    /// The first offset of each open transaction, with its producer.
+    ongoing: BTreeMap<i64, i64>,
 }
 
 impl Producers {
@@ -137,18 +139,19 @@ impl Producers {
         }
         if header.attributes.is_transactional() && producer.transaction_start.is_none() {
             producer.transaction_start = Some(header.base_offset);
+            self.ongoing.insert(header.base_offset, header.producer_id);
         }
         producer.timestamp = header.max_timestamp;
         producer.seen_ms = producer.seen_ms.max(now_ms);
     }
 
-    /// Notes the marker that ends a producer's transaction.
+    /// Notes the marker that ends a producer's transaction; gives that transaction's first offset.
     pub(crate) fn record_marker(
         &mut self,
         header: &BatchHeader,
         coordinator_epoch: i32,
         now_ms: i64,
-    ) {
+    ) -> Option<i64> {
         let producer =
             self.by_id.entry(header.producer_id).or_insert_with(|| Producer::unknown(now_ms));
         if producer.epoch != header.producer_epoch {
@@ -156,14 +159,18 @@ impl Producers {
             producer.batches.clear();
         }
         producer.coordinator_epoch = coordinator_epoch;
-        producer.transaction_start = None;
+        let ended = producer.transaction_start.take();
         producer.timestamp = header.max_timestamp;
         producer.seen_ms = producer.seen_ms.max(now_ms);
+        if let Some(first) = ended {
+            self.ongoing.remove(&first);
+        }
+        ended
     }
 
     /// The first offset of the oldest open transaction.
     pub(crate) fn first_ongoing_offset(&self) -> Option<i64> {
-        self.by_id.values().filter_map(|producer| producer.transaction_start).min()
+        self.ongoing.keys().next().copied()
     }
 
     /// Forgets producers idle for so long, unless a transaction is open; says how many.

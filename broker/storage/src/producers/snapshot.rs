@@ -122,6 +122,8 @@ pub(crate) fn decode(bytes: &[u8], now_ms: i64) -> Option<Producers> {
             }
         }
     }
+    let open = |(id, one): (&i64, &Producer)| one.transaction_start.map(|start| (start, *id));
+    producers.ongoing = producers.by_id.iter().filter_map(open).collect();
     Some(producers)
 }
 

@@ -21,6 +21,7 @@ mod reading;
 mod recovering;
 mod retaining;
 mod searching;
+mod transactions;
 
 const NOW: i64 = 1_700_000_000_000;
 

@@ -82,7 +82,7 @@ impl Node {
         self.heal(now_ms, &mut controller)?;
         let image = self.image.load_full();
         let done = controller.log.tick(now_ms, &image);
-        if let Some(error) = controller.log.take_late_snapshot() {
+        if let Some(error) = controller.log.late.take_news() {
             self.notices.push(Notice::Upkeep { error });
         }
         if let Err(error) = &done {

@@ -16,7 +16,7 @@ use storage::checkpoints::partition_metadata;
 use storage::config::CleanupPolicy;
 use storage::directory::LogDir;
 use storage::disk::{
-    Disk, DiskError, DiskErrorKind, read_file, write_file_atomically, write_file_in_any_case,
+    Disk, DiskErrorKind, read_file, write_file_atomically, write_file_in_any_case,
 };
 use storage::error::{AppendError, LogError, ReadError};
 use storage::log::{AppendOrigin, Log, OpenArgs, RecoveryReport};
@@ -31,8 +31,6 @@ use crate::late_snapshot::{LateSnapshot, Snapshot};
 pub(crate) const DIRECTORY: &str = "__cluster_metadata-0";
 /// The quorum's own file.
 const QUORUM_STATE: &str = "quorum-state";
-/// What a disk writes at once, at least.
-const SECTOR_BYTES: usize = 512;
 /// A `quorum-state` above this is not ours.
 const QUORUM_STATE_BYTES_MAX: u64 = 1 << 20;
 /// The largest snapshot read.
@@ -53,7 +51,7 @@ pub(crate) struct MetadataLog {
     log: Log,
     config: quorum::Config,
     quorum: Quorum,
-    late: LateSnapshot,
+    pub(crate) late: LateSnapshot,
     next_token: u64,
 }
 
@@ -168,11 +166,6 @@ impl MetadataLog {
         self.drive(now_ms, event, image).check()
     }
 
-    /// The error of a snapshot that has begun to wait for space, once.
-    pub(crate) fn take_late_snapshot(&mut self) -> Option<DiskError> {
-        self.late.take_news()
-    }
-
     /// Writes a snapshot; says so unless it has to wait for space.
     fn write_snapshot(&mut self, now_ms: i64, snapshot: Snapshot) -> Result<Option<Event>, Error> {
         let Snapshot { id, name, file } = &snapshot;
@@ -259,7 +252,7 @@ impl MetadataLog {
     ) -> Result<Option<Event>, Error> {
         match effect {
             Effect::PersistState { file } => {
-                write_file_in_any_case(&*self.disk, &self.dir.join(QUORUM_STATE), &sector(&file))?;
+                write_file_in_any_case(&*self.disk, &self.dir.join(QUORUM_STATE), &file)?;
                 return Ok(Some(Event::StatePersisted));
             }
             Effect::Append { batch, first, epoch, .. } => {
@@ -332,14 +325,6 @@ impl Progress {
             (None, None) => Ok(()),
         }
     }
-}
-
-/// The file with line ends behind it, so that it always has one sector: on a full disk it is written
-/// over in its place, and a disk writes a sector whole or not at all.
-fn sector(file: &[u8]) -> Vec<u8> {
-    let mut padded = file.to_vec();
-    padded.resize(file.len().next_multiple_of(SECTOR_BYTES), b'\n');
-    padded
 }
 
 /// Reads `quorum-state`, the newest snapshot and the log: the quorum, and the image they tell.

@@ -196,8 +196,9 @@ impl LogDirs {
         self.dir_of(partition).is_some_and(|dir| dir.note_failure(error))
     }
 
-    /// Makes an empty log, in the directory with the fewest of those that have space. When it returns, the directory is
-    /// durable; after a failure nothing of it is left and the call may be made again.
+    /// Makes an empty log, in the directory with the fewest of those that have space. When it
+    /// returns, the directory is durable; after a failure nothing of it is left and the call may be
+    /// made again.
     pub fn create_partition(
         &self,
         partition: &TopicPartition,

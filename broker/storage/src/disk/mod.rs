@@ -184,9 +184,16 @@ pub fn write_file_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Resu
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
 /// Replaces a file's content atomically or, on a full disk, by writing over it in its place: for
-/// small files that must be writable then too, and whose loss to a crash right then can be borne.
-pub fn write_file_in_any_case(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+/// text of less than a sector that must be writable then too. Line ends behind it fill the sector,
+/// so that no crash tears it by its length.
+pub fn write_file_in_any_case(disk: &dyn Disk, path: &Path, text: &[u8]) -> Result<(), DiskError> {
+    let mut bytes = text.to_vec();
+    bytes.resize(text.len().next_multiple_of(SECTOR_BYTES), b'\n');
+    let bytes = bytes.as_slice();
     match write_file_atomically(disk, path, bytes) {
         Err(error) if error.heals() && disk.exists(path)? => {}
         done => return done,

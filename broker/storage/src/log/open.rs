@@ -169,8 +169,8 @@ impl Log {
         Ok(())
     }
 
-    /// Lists the directory, removes leftovers, reads the epochs, and says whether these are lost. No
-    /// batch is read yet.
+    /// Lists the directory, removes leftovers, reads the epochs, and says whether these are lost.
+    /// No batch is read yet.
     fn load(args: &OpenArgs) -> Result<(Self, bool), LogError> {
         let OpenArgs { disk, dir, config, recovery_point, log_start_offset, now_ms, .. } =
             args.clone();

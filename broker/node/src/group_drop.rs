@@ -1,5 +1,5 @@
-//! Groups whose partition is not here any more: it was removed, moves to another broker, or its
-//! disk failed. Their shard goes, and whoever waits in it hears that the coordinator is elsewhere.
+//! Groups whose partition is not led here any more: it was removed, moves to another broker, its
+//! disk failed, or the controller has fenced this broker. Their shard goes, and whoever waits in it hears that the coordinator is elsewhere.
 
 use std::sync::Arc;
 
@@ -7,10 +7,18 @@ use crate::groups::{Home, Place};
 use crate::node::Node;
 
 impl Node {
+    /// The leadership of a partition went, or came back: whatever its shard held is void.
+    pub(crate) fn leadership_moved(&self, place: Place) {
+        if let Some(home) = self.groups.find(place) {
+            self.drop_shard(place, &home);
+        }
+        self.groups.note_arrival();
+    }
+
     /// Drops the shards whose partition this broker does not serve.
     pub(crate) fn drop_lost_shards(&self) {
         for (place, home) in self.groups.all() {
-            let served = self.partition(place.0, place.1).is_ok_and(|p| p.check_serving().is_ok());
+            let served = self.partition(place.0, place.1).is_ok_and(|p| p.check_leading().is_ok());
             if !served {
                 self.drop_shard(place, &home);
             }

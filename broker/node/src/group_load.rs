@@ -22,12 +22,21 @@ const READ_BYTES: u32 = 4 << 20;
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
 impl Node {
-    /// Loads the groups that the log has. To be called once after the start, on a blocking thread;
-    /// until a group's partition is loaded it answers COORDINATOR_LOAD_IN_PROGRESS.
+    /// Loads groups whose partitions came here, or came back, since [`Self::load_groups`] was called
+    /// last. Cheap when there are none; else as that.
+    pub fn load_groups_that_came(&self, now_ms: i64) {
+        if self.groups.take_arrival() {
+            self.load_groups(now_ms);
+        }
+    }
+
+    /// Loads the groups of the partitions that this broker leads, where they are not loaded. To be
+    /// called after the start, on a blocking thread; until a group's partition is loaded it answers
+    /// COORDINATOR_LOAD_IN_PROGRESS.
     pub fn load_groups(&self, now_ms: i64) {
         let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return };
         let mut newer = 0;
-        for partition in topic.iter() {
+        for partition in topic.iter().filter(|partition| partition.leads()) {
             let home = self.groups.home((topic.id, partition.index()));
             {
                 let mut state = home.lock();
@@ -40,6 +49,10 @@ impl Node {
             let mut shard = Shard::new(self.groups.config.clone());
             let loaded = replay_log(partition, |record| shard.replay(record).is_ok());
             let mut state = home.lock();
+            if state.gone {
+                // The leadership went meanwhile; should it be back, another shard has its place.
+                continue;
+            }
             state.loading = false;
             match loaded {
                 Ok(skipped) => {

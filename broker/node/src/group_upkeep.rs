@@ -11,7 +11,7 @@ impl Node {
             return;
         }
         for (place, home) in self.groups.all() {
-            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let Some(partition) = self.led(place) else { continue };
             let done = {
                 let mut state = home.lock();
                 let decision = state.shard.forget_topics(names);
@@ -25,7 +25,7 @@ impl Node {
     /// (`offsets.retention.check.interval.ms`).
     pub fn expire_groups(&self, now_ms: i64) {
         for (place, home) in self.groups.all() {
-            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let Some(partition) = self.led(place) else { continue };
             let done = {
                 let mut state = home.lock();
                 if !state.shard.is_loaded() {

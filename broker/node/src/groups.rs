@@ -5,9 +5,13 @@
 //! go by callback, because a join or a sync may wait for others: it is called once, on whichever
 //! thread brings the answer, and must not block.
 //!
+//! A shard lives as long as its partition is led here: with the leadership it goes, whoever waits is
+//! sent to the next coordinator, and when the leadership comes back the log is read again.
+//!
 //! Locks: the controller's before a shard's before a partition's.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coordinator::{Context, Decision, Reply, Request, Response, Shard, Token, partition_for};
@@ -61,6 +65,8 @@ pub(crate) type Place = (TopicId, PartitionIndex);
 pub(crate) struct Groups {
     pub(crate) config: coordinator::Config,
     shards: Mutex<BTreeMap<Place, Arc<Home>>>,
+    /// A partition has come since logs were last read.
+    arrived: AtomicBool,
     random: Mutex<Random>,
 }
 
@@ -87,7 +93,8 @@ pub(crate) struct Waiter {
 
 impl Groups {
     pub(crate) fn new(config: coordinator::Config, random: Random) -> Self {
-        Self { config, shards: Mutex::default(), random: Mutex::new(random) }
+        let random = Mutex::new(random);
+        Self { config, shards: Mutex::default(), arrived: AtomicBool::new(false), random }
     }
 
     pub(crate) fn home(&self, place: Place) -> Arc<Home> {
@@ -119,7 +126,17 @@ impl Groups {
         }
     }
 
-    fn find(&self, place: Place) -> Option<Arc<Home>> {
+    /// A partition with groups in it has come, or come back: its log is to be read.
+    pub(crate) fn note_arrival(&self) {
+        self.arrived.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a partition came since the last time this was asked.
+    pub(crate) fn take_arrival(&self) -> bool {
+        self.arrived.swap(false, Ordering::SeqCst)
+    }
+
+    pub(crate) fn find(&self, place: Place) -> Option<Arc<Home>> {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
@@ -137,7 +154,8 @@ impl Home {
 impl HomeState {
     /// A partition without records has nothing to load.
     fn load_nothing(&mut self, partition: &Partition) {
-        if !self.shard.is_loaded() && !self.loading && partition.is_empty() {
+        let idle = !self.shard.is_loaded() && !self.loading;
+        if idle && partition.is_empty() && partition.leads() {
             self.shard.finish_loading(NO_MEMBERS_MS);
         }
     }
@@ -271,7 +289,7 @@ impl Node {
     pub fn tick_groups(&self, now_ms: i64) {
         self.drop_lost_shards();
         for (place, home) in self.groups.all() {
-            let Ok(partition) = self.partition(place.0, place.1) else { continue };
+            let Some(partition) = self.led(place) else { continue };
             let mut state = home.lock();
             if state.shard.next_deadline().is_none_or(|deadline| deadline > now_ms) {
                 continue;
@@ -352,7 +370,7 @@ impl Node {
     ) -> Result<Vec<ListedGroup>, ErrorCode> {
         let mut listed = Vec::new();
         let Some(topic) = self.topic_by_name(OFFSETS_TOPIC) else { return Ok(listed) };
-        for partition in topic.iter().filter(|partition| partition.check_serving().is_ok()) {
+        for partition in topic.iter().filter(|partition| partition.check_leading().is_ok()) {
             let home = self.groups.home((topic.id, partition.index()));
             let mut state = home.lock();
             state.load_nothing(partition);
@@ -375,8 +393,13 @@ impl Node {
         let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         let index = PartitionIndex(partition_for(group, count));
         let partition = self.partition(topic.id, index).map_err(|_| ErrorCode::NotCoordinator)?;
-        partition.check_serving().map_err(|_| ErrorCode::NotCoordinator)?;
+        partition.check_leading().map_err(|_| ErrorCode::NotCoordinator)?;
         Ok(((topic.id, index), partition))
+    }
+
+    /// The partition of a shard, while it is led here.
+    pub(crate) fn led(&self, place: Place) -> Option<Arc<Partition>> {
+        self.partition(place.0, place.1).ok().filter(|partition| partition.leads())
     }
 
     /// Releases the answers of a step; called without the shard's lock.
@@ -391,3 +414,6 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

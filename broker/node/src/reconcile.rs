@@ -17,6 +17,7 @@ use storage::directory::{DirectoryError, NewPartition, TopicPartition};
 use storage::log::Log;
 use wire::ids::{PartitionIndex, TopicId, Uuid};
 
+use crate::groups::OFFSETS_TOPIC;
 use crate::log_config::{LogLimits, log_config};
 use crate::node::Node;
 use crate::notice::Notice;
@@ -145,6 +146,9 @@ impl Node {
     ) -> Option<Arc<Partition>> {
         let settings = self.topic_settings(image, &topic.name);
         let leadership = self.leadership(topic, index, &settings)?;
+        if *topic.name == *OFFSETS_TOPIC {
+            self.groups.note_arrival();
+        }
         let identity = Identity { topic_id: topic.id, topic: Arc::clone(&topic.name), index };
         Some(Partition::new(identity, log, leadership))
     }
@@ -171,8 +175,7 @@ impl Node {
         for index in touched {
             let Some(leadership) = self.leadership(topic, *index, &settings) else { continue };
             match replicas.partition(*index) {
-                // Offline partitions have nothing to take over.
-                Ok(running) => drop(running.lead(leadership)),
+                Ok(running) => self.take_over(running, leadership),
                 Err(_) => new.push((*index, leadership)),
             }
         }
@@ -182,6 +185,16 @@ impl Node {
             }
         }
         Some(replicas)
+    }
+
+    /// A partition that runs hears of its leadership; its groups come and go with that.
+    fn take_over(&self, running: &Arc<Partition>, leadership: Leadership) {
+        let led = running.leads();
+        // Offline partitions have nothing to take over.
+        let _ = running.lead(leadership);
+        if led != running.leads() && **running.topic() == *OFFSETS_TOPIC {
+            self.leadership_moved((running.topic_id(), running.index()));
+        }
     }
 
     fn make_partitions(
@@ -240,6 +253,7 @@ impl Node {
         }
         Some(Leadership {
             broker: self.config.node_id,
+            leads: assigned.leader == self.config.node_id,
             epoch: assigned.leader_epoch,
             isr: assigned.isr.clone(),
             min_insync_replicas: settings.min_insync_replicas,

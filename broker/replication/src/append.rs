@@ -101,10 +101,12 @@ impl Partition {
         current_leader_epoch: LeaderEpoch,
         origin: AppendOrigin,
     ) -> Result<Produced, Error> {
-        self.check_serving()?;
+        self.check_leading()?;
         let bytes = i64::try_from(batches.len()).unwrap_or(i64::MAX);
         let (appended, must_flush, moved) = {
             let mut leader = self.lock_to_change()?;
+            // Again, now that it cannot change any more.
+            self.check_leading()?;
             leader.check_epoch(current_leader_epoch)?;
             if acks == Acks::All {
                 leader.check_in_sync()?;

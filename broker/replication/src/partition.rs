@@ -33,6 +33,8 @@ pub struct Identity {
 pub struct Leadership {
     /// This broker.
     pub broker: BrokerId,
+    /// Whether it leads at all. When not, whoever asks is sent away.
+    pub leads: bool,
     /// The epoch in which it leads.
     pub epoch: LeaderEpoch,
     /// The committed in-sync replicas.
@@ -45,11 +47,13 @@ const SERVING: u8 = 0;
 const OFFLINE: u8 = 1;
 const DELETED: u8 = 2;
 
-/// One partition that this broker leads.
+/// One partition that this broker has, and leads as a rule.
 #[derive(Debug)]
 pub struct Partition {
     identity: Identity,
     standing: AtomicU8,
+    /// Changes under the lock.
+    leads: AtomicBool,
     /// Whether batches are converted before the append (`compression.type`).
     pub(crate) converts: AtomicBool,
     pub(crate) purgatory: Arc<Purgatory>,
@@ -64,11 +68,13 @@ impl Partition {
     #[must_use]
     pub fn new(identity: Identity, log: Log, leadership: Leadership) -> Arc<Self> {
         let converts = AtomicBool::new(log.config().compression != Compression::Producer);
+        let leads = AtomicBool::new(leadership.leads);
         let leader = Leader::new(log, leadership);
         let purgatory = Arc::new(Purgatory::new(leader.end_offset()));
         Arc::new(Self {
             identity,
             standing: AtomicU8::new(SERVING),
+            leads,
             converts,
             purgatory,
             leader: Mutex::new(leader),
@@ -144,14 +150,40 @@ impl Partition {
         self.lock().log().size_bytes()
     }
 
-    /// Takes over what the metadata says of the leadership: a new epoch, a new in-sync set.
+    /// Takes over what the metadata says of the leadership: a new epoch, a new in-sync set, or that
+    /// this broker leads no more; then those who wait hear of it.
     ///
     /// # Errors
     /// [`Error::Offline`].
     pub fn lead(&self, leadership: Leadership) -> Result<(), Error> {
-        let moved = self.lock_to_change()?.lead(leadership, self.high_watermark());
+        let (leads, led) = (leadership.leads, self.leads());
+        let moved = {
+            let mut leader = self.lock_to_change()?;
+            if leadership.epoch >= leader.epoch() {
+                self.leads.store(leads, Ordering::SeqCst);
+            }
+            leader.lead(leadership, self.high_watermark())
+        };
         self.publish(moved);
+        if led && !leads {
+            self.purgatory.wake_all();
+        }
         Ok(())
+    }
+
+    /// Whether this broker leads the partition.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.leads.load(Ordering::SeqCst)
+    }
+
+    /// Whether the partition answers those who ask for its leader.
+    ///
+    /// # Errors
+    /// As for [`Self::check_serving`], and [`Error::NotLeader`].
+    pub fn check_leading(&self) -> Result<(), Error> {
+        self.check_serving()?;
+        if self.leads() { Ok(()) } else { Err(Error::NotLeader) }
     }
 
     /// The directory went offline: everything is refused from now on, and the waiters hear of it.
@@ -192,7 +224,7 @@ impl Partition {
     /// # Errors
     /// The partition does not serve any more: the produce fails.
     pub fn produce_status(&self, required: Offset) -> Result<bool, Error> {
-        self.check_serving()?;
+        self.check_leading()?;
         Ok(self.high_watermark() >= required)
     }
 
@@ -208,7 +240,7 @@ impl Partition {
 
     /// A waiter that entered after everyone was told to look again would never hear of it.
     fn unless_stopped(&self, parked: Parked) -> Parked {
-        if self.check_serving().is_ok() { parked } else { Parked::Ready }
+        if self.check_leading().is_ok() { parked } else { Parked::Ready }
     }
 
     /// The state, to look at. A thread that panicked while it changed the log leaves numbers that

@@ -76,8 +76,8 @@ impl Partition {
     /// The epoch does not fit, the offset is out of range, the batch there is corrupt, or the
     /// disk failed.
     pub fn read(&self, request: ReadRequest) -> Result<Fetched, Error> {
-        self.check_serving()?;
         let leader = self.lock();
+        self.check_leading()?;
         leader.check_epoch(request.current_leader_epoch)?;
         // Taken under the lock, so that it is never beyond the log's end.
         let high_watermark = self.high_watermark();
@@ -117,8 +117,8 @@ impl Partition {
         isolation: Isolation,
         current_leader_epoch: LeaderEpoch,
     ) -> Result<Option<OffsetAt>, Error> {
-        self.check_serving()?;
         let leader = self.lock();
+        self.check_leading()?;
         leader.check_epoch(current_leader_epoch)?;
         let upto = match isolation {
             Isolation::LogEnd => leader.end_offset(),
@@ -145,8 +145,8 @@ impl Partition {
         epoch: LeaderEpoch,
         current_leader_epoch: LeaderEpoch,
     ) -> Result<Option<(LeaderEpoch, Offset)>, Error> {
-        self.check_serving()?;
         let leader = self.lock();
+        self.check_leading()?;
         leader.check_epoch(current_leader_epoch)?;
         if epoch == leader.epoch() {
             return Ok(Some((epoch, leader.end_offset())));

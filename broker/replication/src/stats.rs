@@ -169,7 +169,7 @@ impl Partition {
     /// # Errors
     /// The partition does not serve.
     pub fn for_each_producer(&self, mut look: impl FnMut(i64, &Producer)) -> Result<(), Error> {
-        self.check_serving()?;
+        self.check_leading()?;
         for (id, producer) in self.lock().log().producers().iter() {
             look(id, producer);
         }

@@ -40,9 +40,9 @@ impl Partition {
     /// # Errors
     /// OFFSET_OUT_OF_RANGE beyond the high watermark; the disk failed.
     pub fn delete_records(&self, upto: Offset) -> Result<Offset, Error> {
-        self.check_serving()?;
         let start = {
             let mut leader = self.lock_to_change()?;
+            self.check_leading()?;
             let high_watermark = self.high_watermark();
             let upto = if upto == Offset(-1) { high_watermark } else { upto };
             leader.log_mut().delete_records(upto, high_watermark)?

@@ -39,12 +39,13 @@ pub(crate) async fn run(
     stop: watch::Receiver<bool>,
     failed: watch::Sender<Option<String>>,
 ) {
-    let tasks: [(Duration, Task); 8] = [
+    let tasks: [(Duration, Task); 9] = [
         (config.flush_check, Node::flush_due),
         (config.retention_check, Node::run_retention),
         (config.recovery_checkpoint, |node, _now| node.checkpoint()),
         (config.producer_expiry_check, Node::expire_producers),
         (config.group_expiry_check, Node::expire_groups),
+        (GROUP_TICK, Node::load_groups_that_came),
         (REMOVAL_CHECK, Node::remove_due),
         (RETRY_INTERVAL, |node, now| {
             node.retry_missing(now);

@@ -235,6 +235,36 @@ def broker_loggers(context):
         command.set("1", f"root={before}")
 
 
+@suite.ours
+def a_logger_says_more(context):
+    """A logger set to DEBUG logs from then on what it did not; back at INFO it does not."""
+    command, logger = Command(context, "broker-loggers"), "tidelog_server.listener"
+    before = command.told("1")[logger][0]
+
+    def ends():
+        with Raw(context.broker.port) as raw:
+            raw.frame(18, 0, b"")
+            address = raw.socket.getsockname()
+        return f"connection from 127.0.0.1:{address[1]} ended"
+
+    def logged(text):
+        return text in context.broker.log.read_text("utf-8", "replace")
+    try:
+        silent = ends()
+        command.set("1", f"{logger}=DEBUG")
+        said = ends()
+        procs.wait_until(lambda: logged(said), "the end of a connection is logged", 20)
+        assert not logged(silent)
+        command.set("1", f"{logger}=INFO")
+        silent = ends()
+        command.set("1", f"{logger}=DEBUG")
+        said = ends()
+        procs.wait_until(lambda: logged(said), "the end of a connection is logged again", 20)
+        assert not logged(silent)
+    finally:
+        command.set("1", f"{logger}={before}")
+
+
 @suite.scenario
 def settings_survive(context):
     """What was set on a topic, all brokers and a group is there after a restart."""

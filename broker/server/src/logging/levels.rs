@@ -79,6 +79,16 @@ fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A module's name as clients see it: Kafka's own tool takes no colons.
+fn told(target: &str) -> String {
+    target.replace("::", ".")
+}
+
+/// The module of such a name.
+fn target(logger: &str) -> String {
+    told(logger).replace('.', "::")
+}
+
 impl State {
     fn levels(&self) -> BTreeMap<String, String> {
         let mut levels = BTreeMap::new();
@@ -89,7 +99,7 @@ impl State {
             let ours = self.level(name);
             let known = LEVELS.iter().rev().find(|(_, level)| *level == ours);
             let level = known.map_or_else(|| ours.to_ascii_uppercase(), |(name, _)| (*name).into());
-            levels.insert(name.to_owned(), level);
+            levels.insert(told(name), level);
         }
         levels
     }
@@ -126,7 +136,7 @@ impl State {
         let known = self.levels();
         let mut changed = self.changed.clone();
         for Change { logger, level } in changes {
-            if !known.contains_key(logger) {
+            if !known.contains_key(&told(logger)) {
                 let why = format!("Logger {logger} does not exist!");
                 return Err((ErrorCode::InvalidConfig, why));
             }
@@ -135,7 +145,7 @@ impl State {
                     let why = "Removing the log level of the root logger is not allowed";
                     return Err((ErrorCode::InvalidRequest, why.to_owned()));
                 }
-                changed.remove(logger);
+                changed.remove(&target(logger));
                 continue;
             };
             let Some((_, ours)) = LEVELS.iter().find(|(name, _)| name == level) else {
@@ -145,7 +155,7 @@ impl State {
                 );
                 return Err((ErrorCode::InvalidConfig, why));
             };
-            changed.insert(logger.clone(), ours);
+            changed.insert(target(logger), ours);
         }
         if !validate_only {
             self.changed = changed;
@@ -193,14 +203,21 @@ mod tests {
         let (mut state, said) = state("warn,tidelog_server::listener=debug,other=off");
         let levels = state.levels();
         assert_eq!(levels["root"], "WARN");
-        assert_eq!(levels["tidelog_server::connection"], "WARN");
-        assert_eq!(levels["tidelog_server::listener"], "DEBUG");
+        assert_eq!(levels["tidelog_server.connection"], "WARN");
+        assert_eq!(levels["tidelog_server.listener"], "DEBUG");
         assert_eq!(levels["other"], "OFF");
         state.change(&[set("tidelog_server", "TRACE"), set("root", "FATAL")], false).unwrap();
         let levels = state.levels();
         assert_eq!(levels["root"], "ERROR");
-        assert_eq!(levels["tidelog_server::connection"], "TRACE");
-        assert_eq!(levels["tidelog_server::listener"], "DEBUG");
+        assert_eq!(levels["tidelog_server.connection"], "TRACE");
+        assert_eq!(levels["tidelog_server.listener"], "DEBUG");
+        for name in ["tidelog_server.listener", "tidelog_server::connection"] {
+            state.change(&[set(name, "WARN")], false).unwrap();
+            assert_eq!(state.levels()[&told(name)], "WARN");
+            let filter = said.lock().unwrap().last().unwrap().clone();
+            assert!(filter.contains(&format!("{}=warn", target(name))), "{filter}");
+            state.change(&[Change { logger: name.to_owned(), level: None }], false).unwrap();
+        }
         let filter = said.lock().unwrap().pop().unwrap();
         assert!(filter.contains("tidelog_server=trace") && filter.contains("error"), "{filter}");
         assert!(!filter.contains("warn"), "{filter}");

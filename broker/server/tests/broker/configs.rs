@@ -228,7 +228,7 @@ fn connections_that_come_too_fast_wait() {
 fn loggers_change_while_the_broker_runs() {
     let broker = TestBroker::start(&[]);
     let mut client = broker.connect();
-    let logger = "tidelog_server::admin_http";
+    let logger = "tidelog_server.admin_http";
     let (good, id) = (ErrorCode::None, "0");
     assert_eq!(alter(&mut client, LOGGER, id, logger, Some("TRACE")), good);
     let told = describe(&mut client, LOGGER, id, logger);

@@ -33,6 +33,34 @@ fn sizes(dir: &DescribeLogDirsResult) -> Vec<(&str, i32, i64)> {
 }
 
 #[test]
+fn a_lost_log_directory_is_described_as_such() {
+    let base = std::env::temp_dir().join(format!("tidelog-lost-dir-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&base);
+    let [good, bad] = ["good", "bad"].map(|name| base.join(name).display().to_string());
+    let mut broker = TestBroker::start(&[&format!("log.dirs={good},{bad}")]);
+    broker.connect().create_topic("t", 4);
+    let found = dirs(&mut broker.connect(), 4, None);
+    assert!(found.iter().all(|dir| dir.error_code == 0 && !sizes(dir).is_empty()), "{found:?}");
+    broker.stop();
+    std::fs::rename(&bad, format!("{bad}-away")).unwrap();
+    std::fs::write(&bad, "not a directory").unwrap();
+    broker.restart();
+    let client = &mut broker.connect();
+    for topics in [None, Some(vec![("t", vec![0, 1, 2, 3])])] {
+        let found = dirs(client, 4, topics);
+        let told = |path: &str| found.iter().find(|dir| dir.log_dir == path).unwrap();
+        let lost = told(&bad);
+        assert_eq!(lost.error_code, ErrorCode::KafkaStorageError.code());
+        assert_eq!((lost.total_bytes, lost.usable_bytes), (-1, -1));
+        assert!(lost.topics.is_empty(), "{lost:?}");
+        assert_eq!(told(&good).error_code, 0);
+        assert!(!sizes(told(&good)).is_empty());
+    }
+    drop(broker);
+    std::fs::remove_dir_all(&base).unwrap();
+}
+
+#[test]
 fn log_directories_are_described() {
     let broker = TestBroker::start(&[]);
     let client = &mut broker.connect();

@@ -47,6 +47,8 @@ def refused_joins(context):
         ]
         assert found == [INVALID_GROUP, INVALID_SESSION, INVALID_SESSION, UNKNOWN_MEMBER,
                          INCONSISTENT, INCONSISTENT], found
+        # A group without a name has a coordinator all the same.
+        assert other.coordinator("") == other.coordinator(group)
         me = member.stable()
         found = [
             other.join("stranger")["code"],

@@ -42,9 +42,11 @@ fn answer(
         return FindCoordinatorResponse { coordinators: found.collect(), ..Default::default() };
     }
     let found = find(broker, listener, request.key_type, request.key);
+    // Both are what Kafka says: nothing of one key among many, NONE of the only one.
+    let fine = (found.error_code == 0).then(|| "NONE".to_owned());
     FindCoordinatorResponse {
         error_code: found.error_code,
-        error_message: found.error_message,
+        error_message: fine.or(found.error_message),
         node_id: found.node_id,
         host: found.host,
         port: found.port,
@@ -53,11 +55,16 @@ fn answer(
 }
 
 fn find(broker: &Broker, listener: &str, key_type: i8, key: String) -> Coordinator {
-    let found = locate(broker, listener, key_type, &key);
+    let found = locate(broker, listener, key_type);
     match found {
-        Ok((node_id, host, port)) => {
-            Coordinator { key, node_id, host, port, error_code: 0, error_message: None }
-        }
+        Ok((node_id, host, port)) => Coordinator {
+            key,
+            node_id,
+            host,
+            port,
+            error_code: 0,
+            error_message: Some(String::new()),
+        },
         Err(error) => Coordinator {
             key,
             node_id: -1,
@@ -69,14 +76,8 @@ fn find(broker: &Broker, listener: &str, key_type: i8, key: String) -> Coordinat
     }
 }
 
-fn locate(
-    broker: &Broker,
-    listener: &str,
-    key_type: i8,
-    key: &str,
-) -> Result<(i32, String, i32), ErrorCode> {
+fn locate(broker: &Broker, listener: &str, key_type: i8) -> Result<(i32, String, i32), ErrorCode> {
     match key_type {
-        KEY_TYPE_GROUP if key.is_empty() => return Err(ErrorCode::InvalidGroupId),
         KEY_TYPE_GROUP if broker.node.groups_prepared() => {}
         KEY_TYPE_GROUP => return Err(ErrorCode::CoordinatorNotAvailable),
         // The one code that ends a transactional producer at once in Java and in librdkafka; after

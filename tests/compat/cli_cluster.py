@@ -1,9 +1,12 @@
 """`tidelog cluster` and `tidelog broker`, files of client properties, assignments by hand; and what
 only a Kafka has: groups of the new protocols, a quorum that can be asked."""
 
+import os
 import re
+import signal
 
-from ..harness.broker import Kafka
+from ..harness import procs
+from ..harness.broker import Kafka, binary
 from . import suite
 from .cli import tidelog
 from .cli_groups import answer, refused
@@ -113,3 +116,30 @@ def what_only_a_kafka_has(context):
             member.close()
         house.close()
         kafka.close()
+
+
+@suite.ours
+def several_on_one_machine(context):
+    """dev --brokers: every broker a process; a signal ends all, and so does the death of one."""
+    for act, code in ((lambda child, _: child.terminate(), 0),
+                      (lambda _, brokers: os.kill(brokers[1], signal.SIGKILL), 1)):
+        log = context.file()
+        with open(log, "wb") as out:
+            child = procs.spawn([binary(), "dev", "--brokers", "2", "--port", "0", "--admin-port",
+                                 "0", "--data-dir", context.scratch / context.name("several")],
+                                stdout=out, stderr=out)
+        try:
+            procs.wait_until(lambda: log.read_bytes().count(b"is ready after") == 2,
+                             "two brokers are ready", 30, alive=child)
+            said = log.read_text()
+            assert "[0] " in said and "[1] " in said, said
+            children = f"/proc/{child.pid}/task/{child.pid}/children"
+            brokers = [int(one) for one in open(children, encoding="ascii").read().split()]
+            assert len(brokers) == 2, brokers
+            act(child, brokers)
+            assert child.wait(30) == code, log.read_text()
+            said = log.read_text()
+            assert said.count("INFO stopped") == 2 - code, said
+            assert ("broker 1 has ended (signal: 9" in said) == bool(code), said
+        finally:
+            procs.kill(child)

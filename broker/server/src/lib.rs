@@ -18,6 +18,7 @@ mod log_limit;
 pub mod logging;
 mod maintenance;
 mod metrics;
+pub mod process;
 mod runtime;
 mod serve_config;
 mod sockets;

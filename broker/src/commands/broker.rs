@@ -1,11 +1,12 @@
 //! `tidelog dev` and `tidelog serve`: a configuration, and a broker that runs until it is told to
 //! stop.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use server::config::{Layers, Loaded, load};
 
 use super::failure::Failure;
+use super::fleet::{self, READY, Wanted};
 use super::{SetArgs, default_data_dir};
 
 /// Arguments of `tidelog dev`.
@@ -20,6 +21,14 @@ pub(super) struct Dev {
     /// The port for health and metrics on 127.0.0.1; 0 is any free one.
     #[arg(long, value_name = "A", default_value_t = 9644)]
     admin_port: u16,
+    /// How many brokers: each a process of its own, on ports P, P+1, ... with data in D/broker-0,
+    /// D/broker-1, ...
+    #[arg(long, value_name = "N", default_value_t = 1, hide = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    brokers: u16,
+    /// Started by the process that watches over several.
+    #[arg(long, hide = true, conflicts_with = "brokers")]
+    one_of_several: bool,
     #[command(flatten)]
     set: SetArgs,
 }
@@ -36,9 +45,23 @@ pub(super) struct Serve {
 
 impl Dev {
     pub(super) fn run(self) -> Result<(), Failure> {
+        if self.brokers > 1 {
+            return fleet::run(&self.fleet()?);
+        }
+        if self.one_of_several {
+            server::process::end_with_parent().map_err(Failure::Start)?;
+        }
+        let alone = !self.one_of_several;
         let (layers, dir) = self.layers()?;
         let loaded = load(&layers)?;
-        serve(&loaded, Some(&dir))
+        serve(&loaded, Some(Told { dir, alone }))
+    }
+
+    fn fleet(self) -> Result<Wanted, Failure> {
+        let failed = |source| Failure::Path { path: self.data_dir.clone(), source };
+        let dir = std::path::absolute(&self.data_dir).map_err(failed)?;
+        let (brokers, port, admin_port) = (self.brokers, self.port, self.admin_port);
+        Ok(Wanted { brokers, port, admin_port, dir, set: self.set.set })
     }
 
     /// The configuration of a lone broker whose data and bucket lie in one folder.
@@ -68,17 +91,26 @@ impl Serve {
     }
 }
 
-fn serve(loaded: &Loaded, dev: Option<&Path>) -> Result<(), Failure> {
+/// What the developer is told once the broker is ready.
+struct Told {
+    dir: PathBuf,
+    /// Whether nobody else tells what to try.
+    alone: bool,
+}
+
+fn serve(loaded: &Loaded, dev: Option<Told>) -> Result<(), Failure> {
     let logging = &loaded.settings.logging;
     server::logging::init(logging.json, &logging.filter)?;
     for note in &loaded.notes {
         eprintln!("note: {note}");
     }
     server::run(loaded.settings.serve_config(), |running| {
-        let Some(dir) = dev else { return };
+        let Some(Told { dir, alone }) = dev else { return };
         let Some((_, address)) = running.listeners().first() else { return };
-        println!("tidelog is ready: {address}, data in {}", dir.display());
-        println!("try: tidelog produce --bootstrap-server {address} --topic hello");
+        println!("{READY}{address}, data in {}", dir.display());
+        if alone {
+            println!("try: tidelog produce --bootstrap-server {address} --topic hello");
+        }
     })?;
     Ok(())
 }

@@ -14,6 +14,25 @@ pub(crate) enum Failure {
     /// The broker could not start or had to stop.
     #[error("{0}")]
     Server(#[from] server::Error),
+    /// Processes could not be started.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    /// A broker among several ended by itself, or not as it was asked to.
+    #[error("broker {id} has ended ({how}), so all were stopped")]
+    BrokerEnded {
+        /// The broker.
+        id: u16,
+        /// How.
+        how: String,
+    },
+    /// The brokers that were started do not know each other.
+    #[error("{count} brokers run, but the first knows {active} of them: they are not one cluster")]
+    NotOneCluster {
+        /// How many were started.
+        count: usize,
+        /// How many are known.
+        active: usize,
+    },
     /// The cluster did not do what was asked.
     #[error("{source}{}", advice(.source))]
     Client {

@@ -9,6 +9,7 @@ mod config_docs;
 mod consume;
 mod dump;
 mod failure;
+mod fleet;
 mod format;
 mod group;
 mod moment;

@@ -19,6 +19,7 @@ fn what_the_readme_shows_is_accepted() {
     for line in [
         "tidelog dev",
         "tidelog dev --data-dir /d --port 0 --admin-port 0 --set a=b --set c=d",
+        "tidelog dev --brokers 3 --port 9092",
         "tidelog serve --config f.yaml --set a=b",
         "tidelog topic create t --partitions 3 --replication-factor 1 --config retention.ms=1",
         "tidelog topic list -o json --bootstrap-server a:1,b:2 --timeout 5s",
@@ -78,6 +79,7 @@ fn wrong_usage_is_refused() {
         "tidelog",
         "tidelog serve",
         "tidelog dev --port 70000",
+        "tidelog dev --brokers 0",
         "tidelog topic create",
         "tidelog topic create t --partitions 0",
         "tidelog topic create t --replica-assignment 0:1,x",
@@ -193,7 +195,9 @@ fn every_command_and_option_is_documented() {
             missing.push(path.clone());
         }
         for argument in command.get_arguments() {
-            let Some(long) = argument.get_long().filter(|long| !COMMON.contains(long)) else {
+            let shown = !argument.is_hide_set();
+            let Some(long) = argument.get_long().filter(|long| shown && !COMMON.contains(long))
+            else {
                 continue;
             };
             let short = argument.get_short().map(|short| format!("`-{short}"));

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{Access, Disk, DiskError, DiskFile};
+use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskFile};
 use crate::error::{Corruption, ReadError};
 use crate::index::SparseIndex;
 use crate::segment::{self, Indexes, Segment};
@@ -189,9 +189,40 @@ impl Segments {
         }
         indexes.push_time(segment.base);
         let base = segment.base;
-        self.write_or_keep(base, indexes, |written| {
-            self.write_indexes(base, written).and_then(|()| self.sync_indexes(base))
-        })
+        self.write_or_keep(base, indexes, |written| self.replace_indexes(base, written))
+    }
+
+    /// Replaces the index files of a segment that no start reads again, so that after any crash
+    /// there are no half ones: whole ones or none.
+    fn replace_indexes(&self, base: i64, indexes: &mut Indexes) -> Result<(), DiskError> {
+        let files = [segment::INDEX, segment::TIME_INDEX].map(|extension| {
+            let name = segment::file_name(base, extension);
+            (self.dir.join(format!("{name}.tmp")), self.dir.join(name))
+        });
+        let [(offsets, _), (times, _)] = &files;
+        let written = indexes.offsets.spill(self.disk(), offsets);
+        if let Err(error) = written.and_then(|()| indexes.times.spill(self.disk(), times)) {
+            for (tmp, _) in &files {
+                let _ = self.disk.remove_file(tmp);
+            }
+            return Err(error);
+        }
+        for (tmp, name) in &files {
+            self.disk.open(tmp, Access::ReadWrite)?.sync_data()?;
+            self.disk.rename(tmp, name)?;
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Takes a segment's index files away, if it has any, and durably.
+    pub(crate) fn remove_indexes(&self, base: i64) -> Result<(), DiskError> {
+        for extension in [segment::INDEX, segment::TIME_INDEX] {
+            match self.disk.remove_file(&self.path(base, extension)) {
+                Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.disk.sync_dir(&self.dir)
     }
 
     /// Writes the complete indexes of a closed segment. When there is no space for them they serve

@@ -88,8 +88,14 @@ pub struct Loaded {
     pub broker_epoch: i64,
 }
 
-/// A log's configuration, and the id of its topic when its directory says.
-type Kept = (Arc<LogConfig>, Option<TopicId>);
+/// What a log is opened with.
+struct Kept {
+    config: Arc<LogConfig>,
+    /// When its directory says.
+    topic_id: Option<TopicId>,
+    /// It has no past: what the checkpoints say is of another log of its name.
+    is_new: bool,
+}
 
 pub(super) struct Job {
     partition: TopicPartition,
@@ -172,19 +178,20 @@ impl LogDirs {
                 }
             };
             names.insert(partition.clone());
-            let (config, topic_id) = match self.decide(dir, &partition, &path, args, loaded) {
-                Ok(Some(keep)) => keep,
-                Ok(None) => continue,
-                Err(error) if error.disk_error().is_some_and(|error| !error.heals()) => {
-                    return Err(error);
-                }
-                // Its own file is at fault, or the disk is full, which is no broken one.
-                Err(error) => {
-                    held(&self.state).put(&partition, place);
-                    loaded.failed.push((partition, error));
-                    continue;
-                }
-            };
+            let Kept { config, topic_id, is_new } =
+                match self.decide(dir, &partition, &path, args, loaded) {
+                    Ok(Some(keep)) => keep,
+                    Ok(None) => continue,
+                    Err(error) if error.disk_error().is_some_and(|error| !error.heals()) => {
+                        return Err(error);
+                    }
+                    // Its own file is at fault, or the disk is full, which is no broken one.
+                    Err(error) => {
+                        held(&self.state).put(&partition, place);
+                        loaded.failed.push((partition, error));
+                        continue;
+                    }
+                };
             let was_compacted =
                 compacted.as_ref().is_none_or(|offsets| offsets.contains_key(&partition));
             jobs.push(Job {
@@ -195,7 +202,7 @@ impl LogDirs {
                 path,
                 place,
                 dir: Arc::clone(dir),
-                checkpoints: Arc::clone(&checkpoints),
+                checkpoints: if is_new { Arc::default() } else { Arc::clone(&checkpoints) },
                 clean: epoch.is_some(),
             });
         }
@@ -229,11 +236,12 @@ impl LogDirs {
     ) -> Result<Option<Kept>, DirectoryError> {
         let topic_id = self.topic_id(path, loaded)?;
         match (args.place)(partition, topic_id) {
-            Placement::Keep(config) => return Ok(Some((config, topic_id))),
+            Placement::Keep(config) => return Ok(Some(Kept { config, topic_id, is_new: false })),
             Placement::Adopt(config, id) if !self.has_records(path)? => {
+                dir.forget(partition)?;
                 let file = path.join(partition_metadata::FILE);
                 partition_metadata::write(&*self.disk, &file, id)?;
-                return Ok(Some((config, Some(id))));
+                return Ok(Some(Kept { config, topic_id: Some(id), is_new: true }));
             }
             Placement::Adopt(..) | Placement::Stray => {}
         }

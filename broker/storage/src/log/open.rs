@@ -120,7 +120,9 @@ impl Log {
         }
         self.epoch_changes.mark_if(self.epochs.truncate_start(Offset(self.start)));
         self.producers.expire(now_ms, self.config.producer_expiration_ms);
-        self.recovery_point = if args.clean { self.end } else { self.recovery_point.min(self.end) };
+        // Of a log without records everything is synced.
+        let whole = args.clean || self.start == self.end;
+        self.recovery_point = if whole { self.end } else { self.recovery_point.min(self.end) };
         match self.quarantine {
             Some(corruption) => {
                 self.keep_quarantine(&corruption)?;

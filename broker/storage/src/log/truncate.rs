@@ -116,8 +116,10 @@ impl Log {
         segment.indexes.take();
         let path = self.segments.path(base, segment::LOG);
         let result = self
-            .disk
-            .open(&path, Access::ReadWrite)
+            .segments
+            // They speak of what is cut.
+            .remove_indexes(base)
+            .and_then(|()| self.disk.open(&path, Access::ReadWrite))
             // What is cut must not come back below the segment that begins here.
             .and_then(|file| file.truncate(position).and_then(|()| file.sync_data()))
             .and_then(|()| self.segments.rebuild_indexes(at));

@@ -27,11 +27,11 @@ def the_cluster_and_its_brokers(context):
     one = listed[0]
     assert (one["broker"], one["address"], one["state"]) == (1, context.broker.address, "active")
     assert one["leads"] == one["replicas"] == cluster["partitions"] and one["behind"] == 0, one
-    tidelog(context, "config", "set", "-b", "1", "log.cleaner.backoff.ms=17000")
+    tidelog(context, "config", "set", "-b", "1", "message.max.bytes=1048577")
     described = answer(context, "broker", "describe", "1")
-    assert described["configs"] == {"log.cleaner.backoff.ms": "17000"}, described
-    tidelog(context, "config", "unset", "-b", "1", "log.cleaner.backoff.ms")
-    assert "17000" not in tidelog(context, "broker", "describe", "1").stdout.decode()
+    assert described["configs"]["message.max.bytes"] == "1048577", described
+    tidelog(context, "config", "unset", "-b", "1", "message.max.bytes")
+    assert "1048577" not in tidelog(context, "broker", "describe", "1").stdout.decode()
     assert "there is no broker 9" in refused(context, "broker", "describe", "9")
     tidelog(context, "topic", "delete", topic)
 

@@ -121,11 +121,12 @@ impl Log {
         Offset(self.recovery_point.min(unsynced))
     }
 
-    /// The last stable offset: below it no transaction is undecided. At most `high_watermark`.
+    /// The last stable offset: below it no transaction is undecided. At most `high_watermark`, and
+    /// not below the log's start, whatever was open there.
     pub fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
         self.producers
             .first_ongoing_offset()
-            .map_or(high_watermark, |first| high_watermark.min(Offset(first)))
+            .map_or(high_watermark, |first| high_watermark.min(Offset(first.max(self.start))))
     }
 
     /// The aborted transactions that have records in `from..upto`.

@@ -132,6 +132,9 @@ fn readers_of_committed_records_stop_before_an_open_transaction() {
     assert!(log.read(stable, 1 << 20, stable, true).unwrap().range.is_none());
     let behind = log.read(Offset(12), 1 << 20, stable, true).unwrap();
     assert!(behind.range.is_none(), "no error where a reader of all records has been");
+    let (mut log, _) = home.open(false);
+    log.delete_records(Offset(12), Offset(13)).unwrap();
+    assert_eq!(log.last_stable_offset(Offset(13)), Offset(12), "never below the log's start");
     let home = left(&LOG[..11]);
     let (log, _) = home.open(false);
     assert_eq!(log.last_stable_offset(Offset(11)), Offset(11), "none is open");

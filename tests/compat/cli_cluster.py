@@ -121,7 +121,12 @@ def what_only_a_kafka_has(context):
 @suite.ours
 def several_on_one_machine(context):
     """dev --brokers: every broker a process; a signal ends all, and so does the death of one."""
-    for act, code in ((lambda child, _: child.terminate(), 0),
+    def stop(child, _):
+        # Twice, as a supervisor and a terminal may send it at once.
+        child.terminate()
+        child.send_signal(signal.SIGINT)
+
+    for act, code in ((stop, 0),
                       (lambda _, brokers: os.kill(brokers[1], signal.SIGKILL), 1)):
         log = context.file()
         with open(log, "wb") as out:

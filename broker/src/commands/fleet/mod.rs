@@ -16,6 +16,7 @@ use std::time::Duration;
 use client::{Client, ClientConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::failure::Failure;
 pub(super) use plan::Wanted;
@@ -26,6 +27,8 @@ pub(super) const READY: &str = "tidelog is ready: ";
 /// How long the brokers may take to know each other once each of them is ready.
 const FORMATION_TIME_MAX: Duration = Duration::from_secs(30);
 const FORMATION_PAUSE: Duration = Duration::from_millis(100);
+/// A second signal sooner than this is the first one, come by two ways.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// What is heard of the brokers.
 enum Event {
@@ -46,6 +49,8 @@ struct Fleet {
     heard: mpsc::UnboundedSender<Event>,
     /// Why all of them are to end.
     ending: Option<Result<(), Failure>>,
+    /// When they were asked to.
+    asked: Instant,
 }
 
 /// Runs brokers until a signal comes or one of them ends.
@@ -102,7 +107,7 @@ impl Fleet {
     fn new() -> Self {
         let (heard, events) = mpsc::unbounded_channel();
         let (running, ready) = (BTreeMap::new(), BTreeMap::new());
-        Self { running, ready, events, heard, ending: None }
+        Self { running, ready, events, heard, ending: None, asked: Instant::now() }
     }
 
     fn start(&mut self, members: &[Member]) -> Result<(), Failure> {
@@ -128,6 +133,7 @@ impl Fleet {
     /// Asks those that still run to end.
     fn end(&mut self, why: Result<(), Failure>) {
         self.ending.get_or_insert(why);
+        self.asked = Instant::now();
         for process in self.running.values() {
             // One that has just ended is heard of next.
             let _ = server::process::terminate(*process);
@@ -147,13 +153,18 @@ impl Fleet {
                     Some(event) => self.take(event, wanted),
                     None => return Ok(()),
                 },
-                () = signals.next() => match self.ending {
-                    None => self.end(Ok(())),
-                    // Asked for again: no more waiting for clean ends.
-                    Some(_) => for process in self.running.values() {
-                        let _ = server::process::kill(*process);
-                    },
-                },
+                () = signals.next() => self.signalled(),
+            }
+        }
+    }
+
+    fn signalled(&mut self) {
+        if self.ending.is_none() {
+            self.end(Ok(()));
+        } else if self.asked.elapsed() > SAME_SIGNAL {
+            // Asked for again: no more waiting for clean ends.
+            for process in self.running.values() {
+                let _ = server::process::kill(*process);
             }
         }
     }
@@ -220,7 +231,7 @@ async fn formed(bootstrap: String, count: usize) -> Result<(), Failure> {
         if active >= count {
             return Ok(());
         }
-        if tokio::time::Instant::now() >= deadline {
+        if Instant::now() >= deadline {
             return Err(Failure::NotOneCluster { count, active });
         }
         tokio::time::sleep(FORMATION_PAUSE).await;

@@ -51,7 +51,11 @@ def keys_and_order(run):
     topic = run.topic(partitions=6)
     keys = [b"key-%d" % n for n in range(24)]
     records = [{"key": b64(keys[n % 24]), "value": b64(b"%d" % n)} for n in range(240)]
-    acks = run.call("produce", topic=topic, records=records)["acks"]
+    # A plain producer promises order only while nothing is retried. Kafka tells a new topic's
+    # leaders before they serve: the first batches get NOT_LEADER_OR_FOLLOWER and come after the
+    # next ones (librdkafka's log says so; 2 of 5 topics). Ours serves what it tells.
+    plain = run.shared.broker.name == "tidelog"
+    acks = run.call("produce", topic=topic, records=records, idempotent=not plain)["acks"]
     where = {}
     for n, (partition, _) in enumerate(acks):
         assert where.setdefault(keys[n % 24], partition) == partition, (n, partition, where)

@@ -10,8 +10,8 @@ from .context import CORPUS_BYTES, Context
 
 # In this order; the last one looks at the files that all the others made.
 MODULES = ["story", "produce", "topics", "offsets", "fetch", "groups", "grouprules",
-           "configs", "tools", "observe", "badinput", "conversion", "limits", "movein", "cli",
-           "cli_groups", "cli_cluster", "lifecycle", "dump", "own_dump"]
+           "configs", "tools", "observe", "badinput", "wirerules", "conversion", "limits", "movein",
+           "cli", "cli_groups", "cli_cluster", "lifecycle", "dump", "own_dump"]
 
 
 def main():

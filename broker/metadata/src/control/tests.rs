@@ -161,7 +161,7 @@ fn every_refusal_has_its_code() {
         (topic("..", 1, 1), ErrorCode::InvalidTopicException),
         (topic("a/b", 1, 1), ErrorCode::InvalidTopicException),
         (topic(&long, 1, 1), ErrorCode::InvalidTopicException),
-        (topic("__cluster_metadata", 1, 1), ErrorCode::TopicAuthorizationFailed),
+        (topic("__cluster_metadata", 1, 1), ErrorCode::InvalidRequest),
         (topic("t", 0, 1), ErrorCode::InvalidPartitions),
         (topic("t", -2, 1), ErrorCode::InvalidPartitions),
         (topic("t", 1, 0), ErrorCode::InvalidReplicationFactor),
@@ -326,19 +326,19 @@ fn topics_are_deleted_by_name_and_by_id() {
     assert_eq!(
         codes,
         [
-            ErrorCode::None,
+            // It comes twice: refused, and told once.
+            ErrorCode::InvalidRequest,
             ErrorCode::None,
             ErrorCode::InvalidRequest,
             ErrorCode::UnknownTopicOrPartition,
             ErrorCode::UnknownTopicId,
             ErrorCode::InvalidRequest,
             ErrorCode::InvalidRequest,
-            ErrorCode::InvalidRequest,
         ]
     );
     assert_eq!(decision.response.responses[1].name.as_deref(), Some("b"));
     h.apply(&decision.records);
-    assert_eq!(h.image.topics.iter().map(|t| t.name.to_string()).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(h.image.topics.iter().map(|t| t.name.to_string()).collect::<Vec<_>>(), ["a", "c"]);
     h.settings.delete_topic_enable = false;
     let request = DeleteTopicsRequest { topic_names: vec!["c".to_owned()], ..Default::default() };
     for (version, expected) in

@@ -1,5 +1,6 @@
 //! DescribeProducers: what a partition's log remembers of its producers.
 
+use metadata::topic_name;
 use wire::ErrorCode;
 use wire::ids::PartitionIndex;
 use wire::messages::describe_producers_request::DescribeProducersRequest;
@@ -26,7 +27,7 @@ pub(crate) fn handle(
                 Err(code) => PartitionResponse {
                     partition_index,
                     error_code: code.code(),
-                    error_message: Some(code.name().to_owned()),
+                    error_message: Some(code.message().to_owned()),
                     ..PartitionResponse::default()
                 },
             }
@@ -42,6 +43,7 @@ fn producers(
     topic: &str,
     index: PartitionIndex,
 ) -> Result<Vec<ProducerState>, ErrorCode> {
+    topic_name::validate(topic).map_err(|_| ErrorCode::InvalidTopicException)?;
     let partition = broker.node.partition_by_name(topic, index)?;
     let mut found = Vec::new();
     let seen = partition.for_each_producer(|producer_id, producer| {

@@ -14,7 +14,6 @@ use wire::messages::describe_topic_partitions_response::{
 
 use super::authorized;
 use super::replicas::{Replicas, numbers};
-use crate::connection::Close;
 use crate::dispatch::{Answer, Call};
 
 pub(crate) fn handle(
@@ -22,9 +21,8 @@ pub(crate) fn handle(
     request: DescribeTopicPartitionsRequest,
 ) -> Answer<DescribeTopicPartitionsResponse> {
     let from = request.cursor.as_ref().map(|c| (c.topic_name.as_str(), c.partition_index));
-    if from.is_some_and(|(_, partition)| partition < 0) {
-        let text = "DescribeTopicPartitions: a cursor at a negative partition";
-        return Answer::Close(Close::BadRequest(text.to_owned()));
+    if from.is_some_and(|from| !is_possible(from, &request)) {
+        return Answer::Now(refused(&request));
     }
     let image = call.broker.node.image();
     let limit = request.response_partition_limit;
@@ -57,6 +55,22 @@ pub(crate) fn handle(
         }
     }
     Answer::Now(page.response)
+}
+
+/// Whether a page can begin there: at a topic that is asked for, at a partition that may be.
+fn is_possible((topic, partition): (&str, i32), request: &DescribeTopicPartitionsRequest) -> bool {
+    let asked = request.topics.is_empty() || request.topics.iter().any(|t| t.name == topic);
+    asked && partition >= 0
+}
+
+fn refused(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let topics = request.topics.iter().map(|topic| DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::InvalidRequest.code(),
+        name: Some(topic.name.clone()),
+        topic_authorized_operations: authorized::NOT_ASKED,
+        ..DescribeTopicPartitionsResponseTopic::default()
+    });
+    DescribeTopicPartitionsResponse { topics: topics.collect(), ..Default::default() }
 }
 
 struct Page<'a> {
@@ -108,7 +122,7 @@ impl Page<'_> {
             error_code: error.code(),
             name: Some(name.to_owned()),
             is_internal: topic_name::is_internal(name),
-            topic_authorized_operations: authorized::NOT_ASKED,
+            topic_authorized_operations: authorized::TOPIC,
             ..DescribeTopicPartitionsResponseTopic::default()
         });
         true

@@ -34,8 +34,13 @@ pub(crate) fn handle(call: &Call, request: ListOffsetsRequest) -> Answer<ListOff
             }
         }
     }
+    let mut told = BTreeSet::new();
     let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|asked| {
+        let once = |asked: &&ListOffsetsPartition| {
+            let key = (topic.name.as_str(), asked.partition_index);
+            !twice.contains(&key) || told.insert(key)
+        };
+        let partitions = topic.partitions.iter().filter(once).map(|asked| {
             match twice.contains(&(topic.name.as_str(), asked.partition_index)) {
                 true => failed(asked, ErrorCode::InvalidRequest),
                 false => look_up(call, &topic.name, asked, isolation)

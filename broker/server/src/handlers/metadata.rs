@@ -1,6 +1,8 @@
 //! Metadata: who is in the cluster and who leads what. Makes topics on first use where that is
 //! allowed.
 
+use std::collections::BTreeSet;
+
 use metadata::image::Topic;
 use metadata::{Image, topic_name};
 use wire::ErrorCode;
@@ -102,7 +104,11 @@ fn topics(call: &Call, request: &MetadataRequest, image: &Image) -> Vec<Metadata
         Some([]) if call.version < VERSION_ALL_IS_NULL => {
             image.topics.iter().map(|topic| found(call, image, topic, operations)).collect()
         }
-        Some(asked) => asked.iter().map(|topic| one(call, image, topic, operations)).collect(),
+        Some(asked) => {
+            let mut seen = BTreeSet::new();
+            let once = asked.iter().filter(|topic| seen.insert((&topic.name, topic.topic_id.0)));
+            once.map(|topic| one(call, image, topic, operations)).collect()
+        }
     }
 }
 

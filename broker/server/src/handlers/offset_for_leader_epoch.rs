@@ -39,7 +39,8 @@ fn look_up(
         },
     )?;
     let mut response = unknown(asked, ErrorCode::None);
-    if let Some((epoch, end)) = found {
+    // Who asks for no epoch is told of none, as by Kafka.
+    if let Some((epoch, end)) = found.filter(|_| asked.leader_epoch != -1) {
         response.leader_epoch = epoch.0;
         response.end_offset = end.0;
     }

@@ -47,7 +47,7 @@ pub fn describe_configs(
             None => describe_one(subject, request, resource),
         };
         let (code, message, configs) = match described {
-            Ok(configs) => (ErrorCode::None, None, configs),
+            Ok(configs) => (ErrorCode::None, Some(String::new()), configs),
             Err(refusal) => (refusal.code, Some(refusal.message), Vec::new()),
         };
         DescribeConfigsResult {

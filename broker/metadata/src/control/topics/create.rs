@@ -160,7 +160,7 @@ fn repeated_names(topics: &[CreatableTopic]) -> BTreeSet<&str> {
 fn check_name(image: &Image, name: &str, taken: &BTreeMap<String, &str>) -> Result<(), Refusal> {
     if name == topic_name::CLUSTER_METADATA_TOPIC {
         return Err(Refusal::new(
-            ErrorCode::TopicAuthorizationFailed,
+            ErrorCode::InvalidRequest,
             format!("Topic '{name}' is the metadata quorum's log and cannot be created."),
         ));
     }

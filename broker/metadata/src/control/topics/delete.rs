@@ -1,6 +1,6 @@
 //! DeleteTopics, by name or by id.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ErrorCode;
 use wire::ids::TopicId;
@@ -23,14 +23,20 @@ pub fn delete_topics(
     let mut gone = BTreeSet::new();
     let mut records = Vec::new();
     let mut responses = Vec::with_capacity(wanted.len());
-    for (at, topic) in wanted.iter().enumerate() {
-        let earlier = wanted.get(..at).unwrap_or_default();
+    let mut times: BTreeMap<_, usize> = BTreeMap::new();
+    for topic in &wanted {
+        *times.entry((topic.name.as_ref(), topic.topic_id.0)).or_default() += 1;
+    }
+    for topic in &wanted {
+        // What comes twice is refused, once for all.
+        let Some(times) = times.remove(&(topic.name.as_ref(), topic.topic_id.0)) else { continue };
+        let twice = times > 1;
         let mut result = DeletableTopicResult {
             name: topic.name.clone(),
             topic_id: topic.topic_id,
             ..Default::default()
         };
-        match delete_one(ctx, topic, earlier, &gone, version) {
+        match delete_one(ctx, topic, twice, &gone, version) {
             Ok((id, name)) => {
                 gone.insert(id);
                 result.name = Some(name);
@@ -50,7 +56,7 @@ pub fn delete_topics(
 fn delete_one(
     ctx: &Context<'_>,
     topic: &DeleteTopicState,
-    earlier: &[DeleteTopicState],
+    twice: bool,
     gone: &BTreeSet<TopicId>,
     version: i16,
 ) -> Result<(TopicId, String), Refusal> {
@@ -72,12 +78,8 @@ fn delete_one(
             let message = "Neither topic name nor id were specified.";
             return refuse(ErrorCode::InvalidRequest, message);
         }
-        Some(name) if earlier.iter().any(|t| t.name.as_ref() == Some(name)) => {
-            return refuse(ErrorCode::InvalidRequest, "Duplicate topic name.");
-        }
-        None if earlier.iter().any(|t| t.topic_id == topic.topic_id) => {
-            return refuse(ErrorCode::InvalidRequest, "Duplicate topic id.");
-        }
+        Some(_) if twice => return refuse(ErrorCode::InvalidRequest, "Duplicate topic name."),
+        None if twice => return refuse(ErrorCode::InvalidRequest, "Duplicate topic id."),
         Some(name) => ctx.image.topics.by_name(name),
         None => ctx.image.topics.by_id(TopicId(topic.topic_id)),
     };

@@ -59,9 +59,10 @@ def amiss(scrape):
             kind = head[3]
         elif sample:
             parts = ("", "_sum", "_count") if kind == "summary" else ("",)
-            if sample[1] not in [f"{family}{part}" for part in parts] or not kind or (sample[1], sample[2]) in series:
+            whole = [f"{family}{part}" for part in parts]
+            if sample[1] not in whole or not kind or sample.groups()[:2] in series:
                 yield line
-            series.add((sample[1], sample[2]))
+            series.add(sample.groups()[:2])
         else:
             yield line
 

@@ -9,17 +9,18 @@
 //! of a stronger layer hides all of them in the weaker ones.
 
 mod def;
+mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wire::ids::BrokerId;
 
-pub(crate) use def::java_double;
 pub use def::{
-    Check, Def, Kind, Role, Update, Value, address_counts, boolean, class, double, int, list, long,
-    short, text, unset,
+    Check, Def, Kind, Role, Update, boolean, class, double, int, list, long, short, text, unset,
 };
+pub(crate) use value::java_double;
+pub use value::{Value, address_counts};
 
 use crate::image::{Image, Resource};
 use crate::topic_config::Source;

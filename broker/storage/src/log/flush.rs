@@ -260,7 +260,7 @@ impl Log {
                 // No clean stop; but no record is lost by it, were the power to go now.
                 self.flush()?;
             }
-            return Err(self.maintenance_failed(error).into());
+            return Err(self.maintenance_failed(error));
         }
         let mut job = self.begin_flush(FlushScope::All);
         let base = self.segments.active_base();

@@ -73,7 +73,7 @@ impl World {
             if self.random.one_in(6) {
                 // A start needs little space: half of them have next to none.
                 let free = self.random.below(3000);
-                let free = if free % 2 == 0 { free / 50 } else { free };
+                let free = if free.is_multiple_of(2) { free / 50 } else { free };
                 self.disk.set_capacity(Some(self.disk.used() + free));
                 self.full = true;
             }

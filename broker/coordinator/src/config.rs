@@ -12,6 +12,13 @@ pub(crate) const GROUPS_MAX: usize = 100_000;
 /// limit.
 pub(crate) const MEMBER_BYTES_MAX: usize = 64 << 20;
 
+/// Partitions that one commit may name, and what its records may take: other groups of the shard
+/// wait while it is decided, written and taken over. Whoever wants more is refused with
+/// INVALID_COMMIT_OFFSET_SIZE. Kafka's limit is `max.message.bytes` of the offsets topic, 1 MiB.
+pub(crate) const COMMIT_ENTRIES_MAX: usize = 25_000;
+/// See [`COMMIT_ENTRIES_MAX`].
+pub(crate) const COMMIT_BYTES_MAX: usize = 4 << 20;
+
 /// The coordinator's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

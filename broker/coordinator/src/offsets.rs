@@ -22,6 +22,8 @@ use wire::messages::offset_fetch_response::{
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 
+use crate::config::{COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX};
+use crate::message::commit_error;
 use crate::{Config, Decision, Record};
 
 /// From this version on, OffsetFetch asks for several groups.
@@ -99,14 +101,20 @@ pub(crate) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// Decides a commit. Partitions that do not exist are refused before `check` is asked whether
-    /// the rest may be committed at all; without a rest it is not asked.
+    /// Decides a commit. One that is too large is refused whole. Partitions that do not exist are
+    /// refused before `check` is asked whether the rest may be committed at all; without a rest it
+    /// is not asked.
     pub(crate) fn decide(
         &self,
         request: &OffsetCommitRequest,
         check: impl FnOnce() -> Result<(), ErrorCode>,
         out: &mut Decision,
     ) -> OffsetCommitResponse {
+        let entries: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+        if entries > COMMIT_ENTRIES_MAX {
+            return commit_error(request, ErrorCode::InvalidCommitOffsetSize);
+        }
+        let mut bytes = 0;
         let found: Vec<Result<&Arc<Topic>, ErrorCode>> = request
             .topics
             .iter()
@@ -123,6 +131,13 @@ impl Commit<'_> {
                 let done = exists(found, partition.partition_index)
                     .and_then(|topic| allowed.map(|()| topic))
                     .and_then(|topic| self.one(request, topic, partition, out));
+                if done.is_ok() {
+                    bytes += out.records.last().map_or(0, Record::size);
+                }
+                if bytes > COMMIT_BYTES_MAX {
+                    out.records.clear();
+                    return commit_error(request, ErrorCode::InvalidCommitOffsetSize);
+                }
                 partitions.push(OffsetCommitResponsePartition {
                     partition_index: partition.partition_index,
                     error_code: done.err().unwrap_or(ErrorCode::None).code(),

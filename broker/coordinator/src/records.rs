@@ -32,6 +32,13 @@ pub struct Record {
     pub value: Option<Bytes>,
 }
 
+impl Record {
+    /// Its bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// A record as the shard reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Parsed {

@@ -225,6 +225,43 @@ fn a_commit_is_judged_partition_by_partition() {
 }
 
 #[test]
+fn a_commit_that_others_would_wait_for_is_refused_whole() {
+    let mut h = Harness::new();
+    let id = h.stable();
+    let mut commit = |count: usize, metadata_bytes: usize| {
+        let partition = OffsetCommitRequestPartition {
+            committed_offset: 7,
+            committed_metadata: Some("x".repeat(metadata_bytes)),
+            ..Default::default()
+        };
+        let topic = OffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![partition; count],
+            ..Default::default()
+        };
+        let request = OffsetCommitRequest {
+            group_id: "g".to_owned(),
+            generation_id_or_member_epoch: 1,
+            member_id: id.clone(),
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let before = h.shard.counts().offsets;
+        let token = h.send(9, Request::OffsetCommit(request));
+        let Response::OffsetCommit(answer) = h.answer(token) else { panic!() };
+        let codes: Vec<_> =
+            answer.topics[0].partitions.iter().map(|p| code(p.error_code)).collect();
+        assert_eq!(codes.len(), count);
+        assert!(codes.iter().all(|code| *code == codes[0]));
+        assert_eq!(h.shard.counts().offsets > before, codes[0] == ErrorCode::None);
+        codes[0]
+    };
+    assert_eq!(commit(25_001, 0), ErrorCode::InvalidCommitOffsetSize);
+    assert_eq!(commit(1_100, 4_000), ErrorCode::InvalidCommitOffsetSize);
+    assert_eq!(commit(1_000, 4_000), ErrorCode::None);
+}
+
+#[test]
 fn a_hundred_kilobytes_of_metadata_are_kept_like_any_other() {
     let mut h = Harness::new();
     let mut request = h.join_request("");

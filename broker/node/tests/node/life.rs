@@ -10,6 +10,7 @@ use crate::common::{
 use storage::disk::Disk;
 use storage::disk::os::OsDisk;
 use storage::disk::sim::SimDisk;
+use tidelog_node::NodeConfig;
 use wire::ErrorCode;
 use wire::ids::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use wire::messages::init_producer_id_request::InitProducerIdRequest;
@@ -22,7 +23,9 @@ fn sim(seed: u64) -> (SimDisk, Arc<dyn Disk>) {
 
 /// Create, write, read, stop, start, read: on whatever disk.
 fn write_stop_start_read(disk: &Arc<dyn Disk>, dir: &str) {
-    let node = open_with(config(&[dir]), disk, NOW);
+    // Several logs are closed at once.
+    let several = NodeConfig { recovery_threads: 2, ..config(&[dir]) };
+    let node = open_with(several, disk, NOW);
     let cluster = node.cluster_id().to_owned();
     assert_eq!(cluster.len(), 22);
     create(&node, "letters", 2);

@@ -72,3 +72,19 @@ MUTANTS = [
      "if refused && now >= self.refusal_counts_at {",
      "if refused && now < 0 {"),
 ]
+
+# Those that the exhaustive model of broker/quorum/src/quorum/tests/model.rs has to catch.
+MODEL = [
+    ("model-vote-without-fsync", "quorum/outbox.rs",
+     "if self.is_saved() {\n            self.out.push(effect);",
+     "if self.next_id < u64::MAX {\n            self.out.push(effect);"),
+    ("model-vote-forgotten-at-restart", "quorum.rs",
+     "            ..restored.election\n",
+     "            voted: None,\n            ..restored.election\n"),
+    ("model-commit-an-older-epoch-by-count", "quorum/leader.rs",
+     "majority.filter(|upto| *upto > start)",
+     "majority.filter(|upto| *upto <= start || *upto > start)"),
+    ("model-two-voter-changes-at-once", "quorum/membership.rs",
+     "if !settled || leader.change.is_some() {",
+     "if !settled && self.voters().is_empty() {"),
+]

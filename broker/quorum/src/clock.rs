@@ -5,7 +5,7 @@ pub(crate) type Ms = i64;
 
 /// A clock that an operator's correction of the machine's clock cannot set back: what is to
 /// happen after a while would otherwise wait for that correction too.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Clock {
     given: Option<i64>,
     now: Ms,

@@ -26,7 +26,7 @@ struct Flushing {
 }
 
 /// The log as the quorum sees it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LogView {
     start: Offset,
     end: Offset,
@@ -157,6 +157,12 @@ impl LogView {
         }
         self.flushing = Some(Flushing { upto: self.end, valid: self.end });
         Some(self.end)
+    }
+
+    /// What the flush under way will have made durable.
+    #[cfg(test)]
+    pub(crate) fn flushing(&self) -> Option<(Offset, Offset)> {
+        self.flushing.map(|flushing| (flushing.upto, flushing.valid))
     }
 
     /// A flush has ended; `false` when there was none.

@@ -43,7 +43,7 @@ pub(crate) struct Restored {
 }
 
 /// The quorum as this node sees it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Quorum {
     config: Config,
     clock: Clock,

@@ -3,7 +3,7 @@
 use crate::clock::Ms;
 
 /// A splitmix64 sequence: good for jitter, not for secrets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
 impl Random {

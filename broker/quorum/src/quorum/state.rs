@@ -26,7 +26,7 @@ pub enum Role {
     Stopped,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum State {
     Unattached(Unattached),
     Follower(Follower),
@@ -37,7 +37,7 @@ pub(super) enum State {
     Stopped,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Unattached {
     /// When a voter begins to campaign.
     pub(super) campaign_at: Ms,
@@ -45,7 +45,7 @@ pub(super) struct Unattached {
     pub(super) ask_at: Ms,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Follower {
     pub(super) leader: BrokerId,
     pub(super) endpoints: Vec<Endpoint>,
@@ -76,7 +76,7 @@ pub(super) enum InstallStep {
 }
 
 /// A round of votes. A voter is asked until it answers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Campaign {
     pub(super) give_up_at: Ms,
     pub(super) answers: BTreeMap<BrokerId, bool>,
@@ -107,7 +107,7 @@ impl Campaign {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Leader {
     pub(super) epoch: LeaderEpoch,
     /// The offset of its first record.
@@ -141,7 +141,7 @@ pub(super) struct Parked {
 }
 
 /// A change of the voters under way: one at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct VoterChange {
     /// Who waits for it.
     pub(super) token: Option<u64>,
@@ -149,7 +149,7 @@ pub(super) struct VoterChange {
     pub(super) step: ChangeStep,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum ChangeStep {
     /// The new voter has to have the log up to here by then.
     CatchUp { who: ReplicaKey, upto: Offset, until: Ms, ack_when_committed: bool },
@@ -157,7 +157,7 @@ pub(super) enum ChangeStep {
     Appended { at: Offset },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Resigned {
     pub(super) campaign_at: Ms,
     /// Whom to tell, and when next.

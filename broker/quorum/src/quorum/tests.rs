@@ -1,5 +1,7 @@
 //! The one-voter quorum against a disk that forgets what was not flushed.
 
+mod model;
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;

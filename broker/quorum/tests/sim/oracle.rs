@@ -17,6 +17,8 @@ use crate::node::{Node, State, apply};
 pub(crate) struct Oracle {
     /// What is committed, by offset: the epoch and the record.
     pub(crate) committed: Vec<(i32, Bytes)>,
+    /// How much was committed by the end of each epoch.
+    commits: BTreeMap<LeaderEpoch, usize>,
     /// Who led which epoch.
     leaders: BTreeMap<LeaderEpoch, BrokerId>,
     /// Whom each disk voted for.
@@ -38,7 +40,7 @@ impl Oracle {
         self.leaders.len()
     }
 
-    /// One leader per epoch, and it has all that is committed.
+    /// One leader per epoch, and it has all that was committed in earlier ones.
     pub(crate) fn elected(&mut self, node: &Node, epoch: LeaderEpoch) {
         let before = self.leaders.insert(epoch, node.id);
         assert!(before.is_none(), "epoch {epoch} is led by {before:?} and by {}", node.id);
@@ -46,9 +48,12 @@ impl Oracle {
         let state = state.map_or_else(ElectionState::default, |s| ElectionState::parse(s).unwrap());
         let own = state.voted.is_some_and(|voted| is_vote(voted, (node.id, node.disk.directory)));
         assert!(own && state.epoch == epoch, "node {} leads, its vote not on disk", node.id);
-        let Some((last, _)) = self.committed.last() else { return };
-        let at = self.end().plus(-1);
-        let has = node.disk.now.has(at, LeaderEpoch(*last));
+        // Votes of an epoch may come in when a later one has its leader, and records: whoever wins
+        // by them can commit nothing and need not have those.
+        let Some((_, end)) = self.commits.range(..epoch).next_back() else { return };
+        let at = end - 1;
+        let last = self.committed[at].0;
+        let has = node.disk.now.has(Offset(at as i64), LeaderEpoch(last));
         assert!(has, "node {} leads epoch {epoch} without the committed record {at}", node.id);
     }
 
@@ -121,6 +126,7 @@ impl Oracle {
         let last_at = self.end().plus(-1);
         let leader = self.leaders.get(&quorum.epoch()).copied();
         assert_eq!(leader, Some(node.id), "node {} commits what its leader did not", node.id);
+        self.commits.insert(quorum.epoch(), self.committed.len());
         assert_eq!(LeaderEpoch(*last), quorum.epoch(), "an older epoch's record is the last");
         let voters = quorum.voters();
         let lost = self.lost.iter().map(|(id, disk)| (*id, disk));

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from ..harness import procs
 from . import suite
@@ -141,7 +141,15 @@ def full_disk(context):
         assert "no space left" in broker.tail(100_000), broker.tail()
         # A topic can be deleted, which is what an operator would do.
         topic_room(broker, disk)
+        no_room_for_topics(broker)
+        # A stop is a clean one as far as can be, and nobody's failure.
+        code, _ = broker.stop()
+        assert code in (0, 143), broker.tail()
+        assert "Nothing is lost" in broker.tail(), broker.tail()
+        broker.start()
+        check_readable(broker, "full", acked)
         filler.unlink()
+        topic(broker, "more")
         more, errors = produce(broker, "full", 100, 20_000)
         assert len(more) == 100 and not errors, errors[:3]
         assert min(more)[0] > max(acked)[0], "an offset was given twice"
@@ -162,6 +170,21 @@ def topic_room(broker, disk):
     except KafkaException as error:
         assert error.args[0].name() == "UNKNOWN_TOPIC_OR_PART", error
     assert disk.broker.alive()
+
+
+def no_room_for_topics(broker):
+    """What cannot be written to is not made, and the answer says why."""
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    for name, ask in (("more", lambda: admin.create_topics([NewTopic("more", 3, 1)])["more"]),
+                      ("full", lambda: admin.create_partitions([NewPartitions("full", 3)])["full"])):
+        try:
+            ask().result(15)
+            raise AssertionError(f"{name} was made on a full disk")
+        except KafkaException as error:
+            assert error.args[0].name() == "KAFKA_STORAGE_ERROR", error
+            assert "no space left" in error.args[0].str(), error
+    topics = admin.list_topics(timeout=10).topics
+    assert "more" not in topics and len(topics["full"].partitions) == 1, topics
 
 
 @suite.ours

@@ -77,13 +77,11 @@ pub enum Notice {
         /// What failed.
         error: DiskError,
     },
-    /// A clean stop could not write all that belongs to closed logs, for want of space. Their
-    /// records are synced.
+    /// A clean stop could not write all that tells the next start of it, for want of space as a
+    /// rule. The records are synced.
     NotClosed {
-        /// How many logs.
-        count: usize,
-        /// What the first of them failed with.
-        error: String,
+        /// What it was.
+        what: String,
     },
     /// A topic asks for compaction, which there is not yet: everything is kept.
     CompactionMissing {
@@ -183,10 +181,10 @@ impl std::fmt::Display for Notice {
                 Remedy(partition, corruption.offset),
             ),
             Self::Upkeep { error } => write!(f, "upkeep failed, will be tried again: {error}"),
-            Self::NotClosed { count, error } => write!(
+            Self::NotClosed { what } => write!(
                 f,
-                "{count} logs are synced, but not closed: {error}. Nothing is lost: the next start \
-                 reads the last segment of every log in their directories again"
+                "not everything could be closed: {what}. Nothing is lost: all records are synced, \
+                 and the next start reads the ends of the logs again"
             ),
             Self::CompactionMissing { topic } => {
                 write!(f, "topic {topic} asks for compaction, which is not there yet: all is kept")

@@ -113,11 +113,11 @@ impl Node {
             }
         }
         if let Some(first) = full.first() {
-            let error = first.to_string();
-            self.notices.push(Notice::NotClosed { count: full.len(), error });
+            let what = format!("{} logs, the first: {first}", full.len());
+            self.notices.push(Notice::NotClosed { what });
         }
         for error in self.dirs.close_clean(&closed, self.broker_epoch) {
-            self.notices.push(Notice::Upkeep { error });
+            self.notices.push(Notice::NotClosed { what: error.to_string() });
         }
         if let Some(metadata_dirs) = &self.metadata_dirs {
             metadata_dirs.close_clean(&[], self.broker_epoch);

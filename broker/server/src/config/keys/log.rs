@@ -13,7 +13,10 @@ pub(in crate::config) const KEYS: &[Def] = &[
         .doc("The directory of the metadata log; the first of log.dirs when unset."),
     int("num.recovery.threads.per.data.dir", "2")
         .min(1.0)
-        .doc("Threads that open and recover logs at start, for each directory; sixteen times as many close them.")
+        .doc(
+            "Threads that open and recover logs at start, for each directory; sixteen times as \
+             many close them.",
+        )
         .cluster_wide(),
     int("log.segment.bytes", "1073741824")
         .min(1_048_576.0)

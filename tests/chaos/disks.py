@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
+                                   NewPartitions, NewTopic)
 
 from ..harness import procs
 from . import suite
@@ -41,7 +42,8 @@ class Mounted:
         subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", self.image], check=True)
         self.mount()
         self.broker = self.kind({"log.dirs": str(self.place / "data"),
-                                 "log.segment.bytes": "4194304"})
+                                 "log.segment.bytes": "4194304",
+                                 "metadata.log.max.record.bytes.between.snapshots": "2000"})
         self.broker.start()
         return self
 
@@ -140,8 +142,9 @@ def full_disk(context):
             assert not more and errors, "a full disk takes no records"
         assert "no space left" in broker.tail(100_000), broker.tail()
         # A topic can be deleted, which is what an operator would do.
-        topic_room(broker, disk)
+        topic_room(broker)
         no_room_for_topics(broker)
+        a_snapshot_waits(broker)
         # A stop is a clean one as far as can be, and nobody's failure.
         code, _ = broker.stop()
         assert code in (0, 143), broker.tail()
@@ -161,7 +164,7 @@ def full_disk(context):
         return f"{len(acked)} records kept on a full disk"
 
 
-def topic_room(broker, disk):
+def topic_room(broker):
     """Metadata has space of its own: deleting a topic that is not there is answered as such."""
     admin = AdminClient({"bootstrap.servers": broker.address})
     answer = admin.delete_topics(["absent"], operation_timeout=10)["absent"]
@@ -169,7 +172,25 @@ def topic_room(broker, disk):
         answer.result(15)
     except KafkaException as error:
         assert error.args[0].name() == "UNKNOWN_TOPIC_OR_PART", error
-    assert disk.broker.alive()
+    assert broker.alive()
+
+
+def a_snapshot_waits(broker):
+    """A snapshot of the metadata that is due waits for space: said once, and nothing stops."""
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    for number in range(60):
+        entry = ConfigEntry("retention.ms", str(600_000_000 + number),
+                            incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource("topic", "full", incremental_configs=[entry])
+        admin.incremental_alter_configs([resource])[resource].result(15)
+
+    def waits():
+        return sum(".checkpoint.tmp: no space left" in line
+                   for line in broker.tail(1_000_000).splitlines())
+    procs.wait_until(waits, "the snapshot that waits", 20, 0)
+    topic_room(broker)
+    assert waits() == 1, broker.tail()
+    assert "the controller has stopped" not in broker.tail(1_000_000), broker.tail()
 
 
 def no_room_for_topics(broker):

@@ -196,10 +196,11 @@ def a_snapshot_waits(broker):
 def no_room_for_topics(broker):
     """What cannot be written to is not made, and the answer says why."""
     admin = AdminClient({"bootstrap.servers": broker.address})
-    for name, ask in (("more", lambda: admin.create_topics([NewTopic("more", 3, 1)])["more"]),
-                      ("full", lambda: admin.create_partitions([NewPartitions("full", 3)])["full"])):
+    asked = {**admin.create_topics([NewTopic("more", 3, 1)]),
+             **admin.create_partitions([NewPartitions("full", 3)])}
+    for name, answer in asked.items():
         try:
-            ask().result(15)
+            answer.result(15)
             raise AssertionError(f"{name} was made on a full disk")
         except KafkaException as error:
             assert error.args[0].name() == "KAFKA_STORAGE_ERROR", error

@@ -37,7 +37,9 @@ impl Model for Scenario {
     }
 
     fn actions(&self, state: &World, actions: &mut Vec<Action>) {
-        state.actions(actions);
+        if state.truth.broken.is_none() {
+            state.actions(actions);
+        }
     }
 
     fn next_state(&self, last_state: &World, action: Action) -> Option<World> {
@@ -60,7 +62,8 @@ impl Model for Scenario {
 
     fn within_boundary(&self, state: &World) -> bool {
         let ends = state.nodes.iter().all(|node| node.quorum.log_end().0 <= self.log_end);
-        state.epoch() <= self.epochs && ends && state.truth.broken.is_none()
+        // What is beyond is not judged either, so what is broken has to be within.
+        (state.epoch() <= self.epochs && ends) || state.truth.broken.is_some()
     }
 }
 

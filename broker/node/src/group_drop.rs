@@ -1,12 +1,22 @@
 //! Groups whose partition is not led here any more: it was removed, moves to another broker, its
-//! disk failed, or the controller has fenced this broker. Their shard goes, and whoever waits in it hears that the coordinator is elsewhere.
+//! disk failed, or the controller has fenced this broker. Their shard goes, and whoever waits in it
+//! hears that the coordinator is elsewhere. And waiters who are gone themselves.
 
 use std::sync::Arc;
 
-use crate::groups::{Home, Place};
+use crate::groups::{GroupTicket, Home, Place};
 use crate::node::Node;
 
 impl Node {
+    /// Whoever waits under the ticket is gone.
+    pub fn cancel_group_request(&self, now_ms: i64, ticket: &GroupTicket) {
+        let Some(home) = self.groups.find(ticket.place) else { return };
+        let mut state = home.lock();
+        if state.waiting.remove(&ticket.token).is_some() {
+            state.shard.cancel(now_ms, &ticket.group, ticket.token);
+        }
+    }
+
     /// The leadership of a partition went, or came back: whatever its shard held is void.
     pub(crate) fn leadership_moved(&self, place: Place) {
         if let Some(home) = self.groups.find(place) {

@@ -22,8 +22,8 @@ const READ_BYTES: u32 = 4 << 20;
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
 impl Node {
-    /// Loads groups whose partitions came here, or came back, since [`Self::load_groups`] was called
-    /// last. Cheap when there are none; else as that.
+    /// Loads groups whose partitions came here, or came back, since [`Self::load_groups`] was
+    /// called last. Cheap when there are none; else as that.
     pub fn load_groups_that_came(&self, now_ms: i64) {
         if self.groups.take_arrival() {
             self.load_groups(now_ms);

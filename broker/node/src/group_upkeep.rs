@@ -2,7 +2,34 @@
 
 use std::collections::BTreeSet;
 
+use coordinator::{Decision, Response};
+use replication::Partition;
+
+use crate::group_log::append_records;
+use crate::groups::{GroupReply, HomeState};
 use crate::node::Node;
+
+/// How many tombstones go into one batch.
+const RECORDS_PER_PART_MAX: usize = 1_000;
+
+impl HomeState {
+    /// As [`Self::carry_out`], for a decision that answers nobody and may be done in part: what
+    /// cannot be written now is decided anew another time.
+    pub(crate) fn carry_out_in_parts(
+        &mut self,
+        now_ms: i64,
+        partition: &Partition,
+        decision: &Decision,
+    ) -> Result<Vec<(GroupReply, Response)>, replication::Error> {
+        for records in decision.records.chunks(RECORDS_PER_PART_MAX) {
+            append_records(now_ms, partition, records)?;
+            for record in records {
+                let _ = self.shard.replay(record);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
 
 impl Node {
     /// Forgets what groups have committed for topics that are gone.

@@ -5,8 +5,8 @@
 //! go by callback, because a join or a sync may wait for others: it is called once, on whichever
 //! thread brings the answer, and must not block.
 //!
-//! A shard lives as long as its partition is led here: with the leadership it goes, whoever waits is
-//! sent to the next coordinator, and when the leadership comes back the log is read again.
+//! A shard lives as long as its partition is led here: with the leadership it goes, whoever waits
+//! is sent to the next coordinator, and when the leadership comes back the log is read again.
 //!
 //! Locks: the controller's before a shard's before a partition's.
 
@@ -31,8 +31,6 @@ use crate::topics::no_room_for_topics;
 
 /// The time at which members that are not there begin their sessions.
 const NO_MEMBERS_MS: i64 = 0;
-/// How many tombstones go into one batch.
-const RECORDS_PER_PART_MAX: usize = 1_000;
 
 /// The topic that holds groups and their offsets.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -54,9 +52,9 @@ pub struct ClientContext<'a> {
 /// A request that waits for others; see [`Node::cancel_group_request`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupTicket {
-    place: Place,
-    token: Token,
-    group: String,
+    pub(crate) place: Place,
+    pub(crate) token: Token,
+    pub(crate) group: String,
 }
 
 pub(crate) type Place = (TopicId, PartitionIndex);
@@ -194,23 +192,6 @@ impl HomeState {
         }
     }
 
-    /// As [`Self::carry_out`], for a decision that answers nobody and may be done in part: what
-    /// cannot be written now is decided anew another time.
-    pub(crate) fn carry_out_in_parts(
-        &mut self,
-        now_ms: i64,
-        partition: &Partition,
-        decision: &Decision,
-    ) -> Result<Vec<(GroupReply, Response)>, replication::Error> {
-        for records in decision.records.chunks(RECORDS_PER_PART_MAX) {
-            append_records(now_ms, partition, records)?;
-            for record in records {
-                let _ = self.shard.replay(record);
-            }
-        }
-        Ok(Vec::new())
-    }
-
     fn answers(&mut self, replies: Vec<Reply>) -> Vec<(GroupReply, Response)> {
         let waiting = &mut self.waiting;
         let with = |reply: Reply| Some((waiting.remove(&reply.token)?.reply, reply.response));
@@ -273,15 +254,6 @@ impl Node {
             self.finish_group_step(&partition, done);
         }
         ticket
-    }
-
-    /// Whoever waits under the ticket is gone.
-    pub fn cancel_group_request(&self, now_ms: i64, ticket: &GroupTicket) {
-        let Some(home) = self.groups.find(ticket.place) else { return };
-        let mut state = home.lock();
-        if state.waiting.remove(&ticket.token).is_some() {
-            state.shard.cancel(now_ms, &ticket.group, ticket.token);
-        }
     }
 
     /// Lets time pass in all groups: sessions end, rebalances complete. Worth calling at

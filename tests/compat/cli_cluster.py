@@ -1,6 +1,7 @@
 """`tidelog cluster` and `tidelog broker`, files of client properties, assignments by hand; and what
 only a Kafka has: groups of the new protocols, a quorum that can be asked."""
 
+import json
 import os
 import re
 import signal
@@ -32,6 +33,8 @@ def the_cluster_and_its_brokers(context):
     assert described["configs"]["message.max.bytes"] == "1048577", described
     tidelog(context, "config", "unset", "-b", "1", "message.max.bytes")
     assert "1048577" not in tidelog(context, "broker", "describe", "1").stdout.decode()
+    quorum = answer(context, "cluster", "quorum")
+    assert [one["node"] for one in quorum["voters"]] == [1] and quorum["leader"] == 1, quorum
     assert "there is no broker 9" in refused(context, "broker", "describe", "9")
     tidelog(context, "topic", "delete", topic)
 
@@ -120,31 +123,56 @@ def what_only_a_kafka_has(context):
 
 @suite.ours
 def several_on_one_machine(context):
-    """dev --brokers: every broker a process; a signal ends all, and so does the death of one."""
+    """dev --brokers: every broker a process, one cluster that a restart finds again; a signal ends
+    all, and so does the death of one."""
     def stop(child, _):
         # Twice, as a supervisor and a terminal may send it at once.
         child.terminate()
         child.send_signal(signal.SIGINT)
 
-    for act, code in ((stop, 0),
-                      (lambda _, brokers: os.kill(brokers[1], signal.SIGKILL), 1)):
+    folder = context.scratch / context.name("several")
+    seen = []
+    for act, code in ((stop, 0), (lambda _, brokers: os.kill(brokers[1], signal.SIGKILL), 1)):
         log = context.file()
         with open(log, "wb") as out:
-            child = procs.spawn([binary(), "dev", "--brokers", "2", "--port", "0", "--admin-port",
-                                 "0", "--data-dir", context.scratch / context.name("several")],
-                                stdout=out, stderr=out)
+            child = procs.spawn([binary(), "dev", "--brokers", "3", "--port", "0", "--admin-port",
+                                 "0", "--data-dir", folder], stdout=out, stderr=out)
         try:
-            procs.wait_until(lambda: log.read_bytes().count(b"is ready after") == 2,
-                             "two brokers are ready", 30, alive=child)
+            procs.wait_until(lambda: b"\ntidelog is ready: 3 brokers at " in log.read_bytes(),
+                             "three brokers are one cluster", 60, alive=child)
             said = log.read_text()
-            assert "[0] " in said and "[1] " in said, said
+            assert all(f"[{broker}] " in said for broker in range(3)), said
+            address = re.search(r"3 brokers at (\S+), data in", said).group(1)
+            seen.append(of_three(address, log.name))
             children = f"/proc/{child.pid}/task/{child.pid}/children"
             brokers = [int(one) for one in open(children, encoding="ascii").read().split()]
-            assert len(brokers) == 2, brokers
+            assert len(brokers) == 3, brokers
             act(child, brokers)
-            assert child.wait(30) == code, log.read_text()
+            assert child.wait(60) == code, log.read_text()
             said = log.read_text()
-            assert said.count("INFO stopped") == 2 - code, said
-            assert ("broker 1 has ended (signal: 9" in said) == bool(code), said
+            assert said.count("INFO stopped") == 3 - code, said
+            assert ("has ended (signal: 9" in said) == bool(code), said
         finally:
             procs.kill(child)
+    assert seen[0] == seen[1], f"another cluster, or another topic: {seen}"
+
+
+def of_three(address, value):
+    """What a cluster of three is, and that a topic on it takes a record and gives all."""
+    def run(*arguments, **options):
+        return procs.run([binary(), *arguments, "--bootstrap-server", address], **options).stdout
+    cluster = json.loads(run("cluster", "describe", "-o", "json"))
+    assert [one["broker"] for one in cluster["brokers"]] == [0, 1, 2], cluster
+    quorum = json.loads(run("cluster", "quorum", "-o", "json"))
+    assert [one["node"] for one in quorum["voters"]] == [0, 1, 2], quorum
+    run("topic", "create", "t", "-p", "6", "--if-not-exists")
+    topic = json.loads(run("topic", "describe", "t", "-o", "json"))
+    assert {one["leader"] for one in topic["partitions"]} == {0, 1, 2}, topic
+    for partition in range(6):
+        with procs.spawn([binary(), "produce", "-t", "t", "-p", str(partition),
+                          "--bootstrap-server", address], stdin=-1, stderr=-1) as child:
+            child.communicate(f"{value}\n".encode(), timeout=60)
+            assert child.returncode == 0, partition
+    out = run("consume", "-t", "t", "--from-beginning", "-e").decode()
+    assert out.count(f"{value}\n") == 6, out
+    return cluster["cluster"], topic["id"], quorum["voters"][0]["directory"]

@@ -22,6 +22,7 @@ NAMES = {
     "cluster": "org.apache.kafka.tools.ClusterTool",
     "storage": "kafka.tools.StorageTool",
     "quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
+    "cluster": "org.apache.kafka.tools.ClusterTool",
     "features": "org.apache.kafka.tools.FeatureCommand",
     "configs": "kafka.admin.ConfigCommand",
     "verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
-use wire::codec::DecodeError;
+use wire::codec::{DecodeError, EncodeError};
 use wire::frame;
 use wire::messages::api_versions_request::ApiVersionsRequest;
 use wire::messages::api_versions_response::ApiVersionsResponse;
@@ -64,12 +64,19 @@ impl Shared {
 /// An answer that is on its way.
 #[derive(Debug)]
 pub struct Pending<M: Request> {
+    waiting: Waiting,
+    version: i16,
+    request: PhantomData<fn() -> M>,
+}
+
+/// The frame of an answer that is on its way.
+#[derive(Debug)]
+struct Waiting {
     address: Arc<str>,
     shared: Arc<Shared>,
     answer: oneshot::Receiver<Bytes>,
-    version: i16,
     correlation: i32,
-    request: PhantomData<fn() -> M>,
+    what: &'static str,
 }
 
 impl Connection {
@@ -119,7 +126,7 @@ impl Connection {
         let mut version = API_VERSIONS_FIRST;
         loop {
             let pending = self.start_at(&request, version).await?;
-            let (frame, correlation) = pending.frame(deadline).await?;
+            let (frame, correlation) = pending.waiting.frame(deadline).await?;
             // A broker that lacks the version answers at version 0, with what it has.
             let response =
                 frame::decode_response::<ApiVersionsRequest>(frame.clone(), version, correlation)
@@ -194,16 +201,15 @@ impl Connection {
         let frame = frame::encode_request(correlation, Some(&self.client_id), version, request)?;
         let (answered, answer) = oneshot::channel();
         self.shared.waiting().insert(correlation, answered);
-        let pending = Pending {
+        let waiting = Waiting {
             address: Arc::clone(&self.address),
             shared: Arc::clone(&self.shared),
             answer,
-            version,
             correlation,
-            request: PhantomData,
+            what: M::NAME,
         };
         self.write(frame).await?;
-        Ok(pending)
+        Ok(Pending { waiting, version, request: PhantomData })
     }
 
     /// Sends a request that gets no answer: a produce with acks=0.
@@ -214,6 +220,32 @@ impl Connection {
         let correlation = self.correlation.fetch_add(1, Ordering::Relaxed) & i32::MAX;
         let frame = frame::encode_request(correlation, Some(&self.client_id), version, request)?;
         self.write(frame).await
+    }
+
+    /// Sends the frame that `encode` makes with the correlation id, and gives the frame that
+    /// answers it, with that id. For callers with their own way to read and write messages.
+    ///
+    /// # Errors
+    /// The frame cannot be made, the connection ended, or the time ran out.
+    pub async fn exchange(
+        &self,
+        what: &'static str,
+        encode: impl FnOnce(i32, &str) -> Result<Vec<Piece>, EncodeError>,
+        deadline: Instant,
+    ) -> Result<(Bytes, i32), Error> {
+        let correlation = self.correlation.fetch_add(1, Ordering::Relaxed) & i32::MAX;
+        let frame = encode(correlation, &self.client_id)?;
+        let (answered, answer) = oneshot::channel();
+        self.shared.waiting().insert(correlation, answered);
+        let waiting = Waiting {
+            address: Arc::clone(&self.address),
+            shared: Arc::clone(&self.shared),
+            answer,
+            correlation,
+            what,
+        };
+        self.write(frame).await?;
+        waiting.frame(deadline).await
     }
 
     async fn write(&self, frame: Vec<Piece>) -> Result<(), Error> {
@@ -231,13 +263,15 @@ impl<M: Request> Pending<M> {
     /// # Errors
     /// The connection ended, the time ran out, or the answer is malformed.
     pub async fn wait(self, deadline: Instant) -> Result<M::Response, Error> {
-        let (address, version) = (Arc::clone(&self.address), self.version);
-        let (frame, correlation) = self.frame(deadline).await?;
+        let (address, version) = (Arc::clone(&self.waiting.address), self.version);
+        let (frame, correlation) = self.waiting.frame(deadline).await?;
         frame::decode_response::<M>(frame, version, correlation).map_err(|source| {
             Error::Malformed { address: address.to_string(), api: M::KEY, source }
         })
     }
+}
 
+impl Waiting {
     async fn frame(self, deadline: Instant) -> Result<(Bytes, i32), Error> {
         let started = Instant::now();
         match timeout_at(deadline, self.answer).await {
@@ -254,7 +288,7 @@ impl<M: Request> Pending<M> {
             Err(_) => {
                 self.shared.waiting().remove(&self.correlation);
                 Err(Error::TimedOut {
-                    what: format!("{} to {}", M::NAME, self.address),
+                    what: format!("{} to {}", self.what, self.address),
                     after: started.elapsed(),
                     last: None,
                 })

@@ -40,6 +40,14 @@ impl Versions {
         self.highest_up_to::<M>(i16::MAX)
     }
 
+    /// The broker's highest version of an API that is not above `most`.
+    #[must_use]
+    pub fn theirs_up_to(&self, api: ApiKey, most: i16) -> Option<i16> {
+        let range = self.ranges.get(&api.code())?;
+        let highest = most.min(*range.end());
+        (*range.start() <= highest).then_some(highest)
+    }
+
     /// Whether the broker serves the API at all.
     #[must_use]
     pub fn serves(&self, api: ApiKey) -> bool {
@@ -71,6 +79,9 @@ mod tests {
         assert_eq!(of(3, 0, 99).highest_up_to::<MetadataRequest>(4), Some(4));
         assert_eq!(of(3, 90, 99).highest::<MetadataRequest>(), None);
         assert_eq!(of(4, 0, 9).highest::<MetadataRequest>(), None);
+        assert_eq!(of(52, 0, 2).theirs_up_to(ApiKey::Vote, 1), Some(1));
+        assert_eq!(of(52, 0, 2).theirs_up_to(ApiKey::Vote, 9), Some(2));
+        assert_eq!(of(52, 2, 3).theirs_up_to(ApiKey::Vote, 1), None);
         assert!(of(3, 0, 1).serves(ApiKey::Metadata) && !of(3, 0, 1).serves(ApiKey::Fetch));
     }
 }

@@ -9,6 +9,7 @@
 //! Nothing here does IO, reads a clock, or depends on hash order.
 #![forbid(unsafe_code)]
 
+mod between;
 pub mod broker_config;
 pub mod control;
 pub mod delta;

@@ -29,6 +29,8 @@ pub struct NodeConfig {
     pub metadata_log_dir: Option<PathBuf>,
     /// `tidelog.cluster.id`: required of the disk if it has one, given to it if it has none.
     pub cluster_id: Option<String>,
+    /// Its part in the metadata quorum.
+    pub quorum: QuorumConfig,
     /// The advertised listeners.
     pub endpoints: Vec<Endpoint>,
     /// What topics get: `num.partitions`, `offsets.topic.*`, the topic defaults and so on.
@@ -47,4 +49,70 @@ pub struct NodeConfig {
     pub metadata_snapshot_bytes: u64,
     /// `metadata.log.max.snapshot.interval.ms`; 0 is never by time.
     pub metadata_snapshot_interval_ms: i64,
+}
+
+/// `process.roles`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// It serves partitions.
+    pub broker: bool,
+    /// It may lead the metadata log.
+    pub controller: bool,
+}
+
+/// A node's part in the metadata quorum.
+#[derive(Clone, Debug)]
+pub struct QuorumConfig {
+    /// What the process is.
+    pub roles: Roles,
+    /// How it begins when its disk is empty. `Alone` also for `controller.quorum.voters` that name
+    /// this node only.
+    pub bootstrap: quorum::Bootstrap,
+    /// `controller.quorum.auto.join.enable`
+    pub auto_join: bool,
+    /// Where it is reached as a controller: the advertised controller listeners.
+    pub endpoints: Vec<quorum::Endpoint>,
+    /// `controller.quorum.fetch.timeout.ms`
+    pub fetch_timeout_ms: i64,
+    /// `controller.quorum.election.timeout.ms`
+    pub election_timeout_ms: i64,
+    /// `controller.quorum.request.timeout.ms`
+    pub request_timeout_ms: i64,
+    /// `controller.quorum.retry.backoff.ms`
+    pub retry_backoff_ms: i64,
+    /// `controller.quorum.fetch.max.bytes`
+    pub fetch_bytes: u32,
+    /// `broker.session.timeout.ms`
+    pub session_timeout_ms: i64,
+    /// `broker.heartbeat.interval.ms`
+    pub heartbeat_interval_ms: i64,
+    /// How long what this broker passes on waits for an active controller.
+    pub forward_timeout_ms: i64,
+}
+
+impl QuorumConfig {
+    /// A node that is the whole quorum.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self {
+            roles: Roles { broker: true, controller: true },
+            bootstrap: quorum::Bootstrap::Alone,
+            auto_join: false,
+            endpoints: Vec::new(),
+            fetch_timeout_ms: 1_000,
+            election_timeout_ms: 1_000,
+            request_timeout_ms: 2_000,
+            retry_backoff_ms: 20,
+            fetch_bytes: 1 << 20,
+            session_timeout_ms: 1_500,
+            heartbeat_interval_ms: 300,
+            forward_timeout_ms: 30_000,
+        }
+    }
+
+    /// Whether this node is the whole quorum: it waits for nobody.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.bootstrap == quorum::Bootstrap::Alone
+    }
 }

@@ -1,12 +1,8 @@
 //! What is set on topics, brokers and groups, changed while the broker runs.
 
-use metadata::control::configs;
-use wire::ErrorCode;
 use wire::messages::alter_configs_request::AlterConfigsRequest;
-use wire::messages::alter_configs_response as replace;
 use wire::messages::alter_configs_response::AlterConfigsResponse;
 use wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
-use wire::messages::incremental_alter_configs_response as incremental;
 use wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 
 use crate::node::Node;
@@ -28,46 +24,23 @@ impl Node {
         settings.broker.layers(&image, settings.node_id).of_listener(listener, name)
     }
 
-    /// Serves IncrementalAlterConfigs; when it returns the changes are durable and in force. Blocks
-    /// on the disk.
+    /// Serves IncrementalAlterConfigs on a node that is alone; when it returns the changes are
+    /// durable and in force. Blocks on the disk.
     pub fn incremental_alter_configs(
         &self,
         now_ms: i64,
         request: &IncrementalAlterConfigsRequest,
     ) -> IncrementalAlterConfigsResponse {
-        let decided = self.decide(now_ms, |ctx| configs::incremental_alter_configs(ctx, request));
-        decided.unwrap_or_else(|error| {
-            let refused = request.resources.iter().map(|resource| {
-                incremental::AlterConfigsResourceResponse {
-                    error_code: ErrorCode::KafkaStorageError.into(),
-                    error_message: Some(error.to_string()),
-                    resource_type: resource.resource_type,
-                    resource_name: resource.resource_name.clone(),
-                }
-            });
-            let responses = refused.collect();
-            IncrementalAlterConfigsResponse { responses, ..Default::default() }
-        })
+        self.ask_alone(now_ms, 0, request.clone().into()).try_into().unwrap_or_default()
     }
 
-    /// Serves AlterConfigs; when it returns the changes are durable and in force. Blocks on the
-    /// disk.
+    /// Serves AlterConfigs on a node that is alone; when it returns the changes are durable and in
+    /// force. Blocks on the disk.
     pub fn alter_configs(
         &self,
         now_ms: i64,
         request: &AlterConfigsRequest,
     ) -> AlterConfigsResponse {
-        let decided = self.decide(now_ms, |ctx| configs::alter_configs(ctx, request));
-        decided.unwrap_or_else(|error| {
-            let refused =
-                request.resources.iter().map(|resource| replace::AlterConfigsResourceResponse {
-                    error_code: ErrorCode::KafkaStorageError.into(),
-                    error_message: Some(error.to_string()),
-                    resource_type: resource.resource_type,
-                    resource_name: resource.resource_name.clone(),
-                });
-            let responses = refused.collect();
-            AlterConfigsResponse { responses, ..Default::default() }
-        })
+        self.ask_alone(now_ms, 0, request.clone().into()).try_into().unwrap_or_default()
     }
 }

@@ -8,7 +8,7 @@
 //! A shard lives as long as its partition is led here: with the leadership it goes, whoever waits
 //! is sent to the next coordinator, and when the leadership comes back the log is read again.
 //!
-//! Locks: the controller's before a shard's before a partition's.
+//! Locks: `applying` before a shard's before a partition's.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coordinator::{Context, Decision, Reply, Request, Response, Shard, Token, partition_for};
 use metadata::Image;
-use metadata::control::topics;
 use replication::Partition;
 use wire::ErrorCode;
-use wire::ids::{PartitionIndex, TopicId};
+use wire::ids::{BrokerId, PartitionIndex, TopicId};
 use wire::messages::describe_groups_response::DescribedGroup;
 use wire::messages::list_groups_response::ListedGroup;
 
@@ -27,7 +26,6 @@ use crate::group_log::{append_records, coordinator_code, release};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::random::Random;
-use crate::topics::no_room_for_topics;
 
 /// The time at which members that are not there begin their sessions.
 const NO_MEMBERS_MS: i64 = 0;
@@ -289,16 +287,11 @@ impl Node {
             return Ok(());
         }
         // Whether another call was faster shows in the image, not in the answer.
-        let made = self.decide(now_ms, |ctx| {
-            self.with_room(topics::auto_create(ctx, &[OFFSETS_TOPIC]), no_room_for_topics)
-        });
+        let made = self.auto_create_topics(now_ms, &[OFFSETS_TOPIC]);
         if self.groups_prepared() {
             return Ok(());
         }
-        let why = match made {
-            Ok(answer) => answer.topics.into_iter().find_map(|topic| topic.error_message),
-            Err(error) => Some(error.to_string()),
-        };
+        let why = made.topics.into_iter().find_map(|topic| topic.error_message);
         self.notices.push(Notice::NoOffsetsTopic { why: why.unwrap_or_default() });
         Err(ErrorCode::CoordinatorNotAvailable)
     }
@@ -307,6 +300,15 @@ impl Node {
     #[must_use]
     pub fn groups_prepared(&self) -> bool {
         self.image.load().topics.by_name(OFFSETS_TOPIC).is_some()
+    }
+
+    /// The broker that keeps a group: the leader of its partition of `__consumer_offsets`.
+    #[must_use]
+    pub fn group_coordinator(&self, image: &Image, group: &str) -> Option<BrokerId> {
+        let topic = image.topics.by_name(OFFSETS_TOPIC)?;
+        let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        let partition = topic.partition(PartitionIndex(partition_for(group, count)))?;
+        partition.has_leader().then_some(partition.leader)
     }
 
     /// One group as DescribeGroups answers it.

@@ -13,7 +13,7 @@
 
 mod config;
 mod configs;
-mod controller;
+mod control;
 mod error;
 mod group_drop;
 mod group_load;
@@ -29,15 +29,21 @@ mod metadata_log;
 mod node;
 mod notice;
 mod open;
+mod open_logs;
 mod partitions;
 mod producer_ids;
 mod quorum_state;
 mod random;
 mod reconcile;
+mod register;
 mod topics;
 mod upkeep;
 
-pub use config::{Endpoint, NodeConfig};
+pub use config::{Endpoint, NodeConfig, QuorumConfig, Roles};
+pub use control::{
+    Applied, ApplyBatch, Asker, ControlEffect, ControlEvent, ControlRequest, ControlResponse,
+    ControlStatus, ListenerKind, Token,
+};
 pub use error::Error;
 pub use group_stats::CommittedOffset;
 pub use groups::{ClientContext, GroupReply, GroupTicket, OFFSETS_TOPIC};
@@ -46,4 +52,5 @@ pub use log_dirs::LogDirState;
 pub use node::Node;
 pub use notice::Notice;
 pub use partitions::TopicReplicas;
+pub use quorum::{Bootstrap, Destination, Endpoint as ControllerEndpoint, Voter, Voters};
 pub use quorum_state::{QuorumState, Role};

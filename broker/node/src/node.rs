@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use metadata::Image;
+use metadata::image::Topic;
 use replication::fetch_session::SessionCache;
 use replication::{Partition, TrafficCounts};
 use storage::directory::{LogDir, LogDirs, TopicPartition};
@@ -16,7 +18,7 @@ use wire::ErrorCode;
 use wire::ids::{BrokerId, Offset, PartitionIndex, TopicId};
 
 use crate::config::NodeConfig;
-use crate::controller::Controller;
+use crate::control::{Applying, ControlStatus, Plane};
 use crate::groups::Groups;
 use crate::notice::{Notice, Notices};
 use crate::partitions::{Partitions, TopicReplicas};
@@ -30,17 +32,23 @@ const CORRUPT_MAX: usize = 1_000;
 /// A broker without sockets. Share it as an `Arc`.
 pub struct Node {
     pub(crate) config: NodeConfig,
-    pub(crate) cluster_id: String,
+    /// Unknown while a node of several has not met its cluster.
+    pub(crate) cluster_id: OnceLock<String>,
     /// Counts this broker's registrations.
-    pub(crate) broker_epoch: i64,
+    pub(crate) broker_epoch: AtomicI64,
     pub(crate) image: ArcSwap<Image>,
     pub(crate) partitions: Partitions,
-    pub(crate) controller: Mutex<Controller>,
+    /// Decides and remembers. Locked after `applying`.
+    pub(crate) plane: Mutex<Plane>,
+    /// How the quorum stands.
+    pub(crate) status: ArcSwap<ControlStatus>,
+    /// Puts in force what was decided.
+    pub(crate) applying: Mutex<Applying>,
     pub(crate) producer_ids: Mutex<ProducerIds>,
     pub(crate) sessions: SessionCache,
     pub(crate) groups: Groups,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) dirs: LogDirs,
+    pub(crate) dirs: Arc<LogDirs>,
     /// Holds the lock on `metadata.log.dir` when that is not one of `log.dirs`.
     pub(crate) metadata_dirs: Option<LogDirs>,
     /// The directory that holds the metadata log.
@@ -72,10 +80,10 @@ impl Node {
         self.config.node_id
     }
 
-    /// The cluster's id.
+    /// The cluster's id; empty while a node of several has not met its cluster.
     #[must_use]
     pub fn cluster_id(&self) -> &str {
-        &self.cluster_id
+        self.cluster_id.get().map_or("", String::as_str)
     }
 
     /// The cluster's state as committed. Cheap; hold it for one request.
@@ -105,28 +113,51 @@ impl Node {
     /// A partition that this broker serves.
     ///
     /// # Errors
-    /// UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, or KAFKA_STORAGE_ERROR when its directory is
-    /// offline.
+    /// UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER when other brokers have
+    /// it, or KAFKA_STORAGE_ERROR when its directory is offline.
     pub fn partition(
         &self,
         id: TopicId,
         index: PartitionIndex,
     ) -> Result<Arc<Partition>, ErrorCode> {
-        let topic = self.topic(id).ok_or(ErrorCode::UnknownTopicId)?;
-        topic.partition(index).cloned()
+        let found = match self.topic(id) {
+            Some(topic) => topic.partition(index).cloned(),
+            None => Err(ErrorCode::UnknownTopicId),
+        };
+        found.map_err(|error| match self.image().topics.by_id(id) {
+            Some(topic) => self.or_elsewhere(topic, index, error),
+            None => error,
+        })
     }
 
     /// A partition that this broker serves.
     ///
     /// # Errors
-    /// UNKNOWN_TOPIC_OR_PARTITION, or KAFKA_STORAGE_ERROR when its directory is offline.
+    /// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER when other brokers have it, or
+    /// KAFKA_STORAGE_ERROR when its directory is offline.
     pub fn partition_by_name(
         &self,
         name: &str,
         index: PartitionIndex,
     ) -> Result<Arc<Partition>, ErrorCode> {
-        let topic = self.topic_by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        topic.partition(index).cloned()
+        let found = match self.topic_by_name(name) {
+            Some(topic) => topic.partition(index).cloned(),
+            None => Err(ErrorCode::UnknownTopicOrPartition),
+        };
+        found.map_err(|error| match self.image().topics.by_name(name) {
+            Some(topic) => self.or_elsewhere(topic, index, error),
+            None => error,
+        })
+    }
+
+    /// Why a partition is not found here: others have it, or as `error` says.
+    fn or_elsewhere(&self, topic: &Topic, index: PartitionIndex, error: ErrorCode) -> ErrorCode {
+        match topic.partition(index) {
+            Some(partition) if !partition.replicas.contains(&self.node_id()) => {
+                ErrorCode::NotLeaderOrFollower
+            }
+            _ => error,
+        }
     }
 
     /// Whether this broker serves its replica of a partition. False while the log is out of

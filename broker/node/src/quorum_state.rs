@@ -39,8 +39,8 @@ impl Node {
     /// The quorum at the moment; `None` while a decision is under way, which may wait for a disk.
     #[must_use]
     pub fn quorum_state(&self) -> Option<QuorumState> {
-        let controller = self.controller.try_lock().ok()?;
-        let quorum = controller.log.quorum();
+        let plane = self.plane.try_lock().ok()?;
+        let quorum = plane.quorum();
         Some(QuorumState {
             role: quorum.role(),
             leader: quorum.leader(),

@@ -123,8 +123,8 @@ impl Node {
         if self.missing().is_empty() {
             return 0;
         }
-        // The controller's lock keeps the topics as they are meanwhile.
-        let _controller = self.controller.lock().unwrap_or_else(PoisonError::into_inner);
+        // Topics stay as they are meanwhile.
+        let _applying = self.applying();
         let image = self.image();
         let missing = std::mem::take(&mut *self.missing());
         for (id, index) in missing {

@@ -116,13 +116,14 @@ impl Node {
             let what = format!("{} logs, the first: {first}", full.len());
             self.notices.push(Notice::NotClosed { what });
         }
-        for error in self.dirs.close_clean(&closed, self.broker_epoch) {
+        let epoch = self.broker_epoch.load(Ordering::Relaxed);
+        for error in self.dirs.close_clean(&closed, epoch) {
             self.notices.push(Notice::NotClosed { what: error.to_string() });
         }
         if let Some(metadata_dirs) = &self.metadata_dirs {
-            metadata_dirs.close_clean(&[], self.broker_epoch);
+            metadata_dirs.close_clean(&[], epoch);
         }
-        self.controller().log.close()
+        self.plane().close()
     }
 
     /// Closes every log, several at a time: they wait for the disk, which makes what is asked of it

@@ -255,7 +255,14 @@ impl Quorum {
         self.detach();
         if self.is_only_voter() {
             self.stand();
+        } else if self.is_new() {
+            self.campaign_soon();
         }
+    }
+
+    /// Whether it has never heard of any epoch: most likely all of them have just been made.
+    fn is_new(&self) -> bool {
+        self.election.epoch == LeaderEpoch(0) && self.log.end() == Offset(0)
     }
 
     /// What time asks for, after every event.
@@ -300,7 +307,8 @@ impl Quorum {
         self.is_voter() && self.voters().len() == 1
     }
 
-    fn endpoints_of(&self, id: BrokerId) -> Vec<Endpoint> {
+    /// Where a node is reached as a controller, as far as this one knows.
+    pub fn endpoints_of(&self, id: BrokerId) -> Vec<Endpoint> {
         if id == self.config.node {
             return self.config.endpoints.clone();
         }

@@ -9,6 +9,7 @@ use replication::Partition;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::listener::limits::{ConnectionLimits, ConnectionsMax, Most};
 use crate::metrics::Metrics;
 
@@ -20,7 +21,9 @@ pub(crate) struct Broker {
     pub(crate) node: Arc<Node>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
-    /// The names of the listeners.
+    /// The way to the control plane.
+    pub(crate) control: Control,
+    /// The names of the listeners for clients.
     pub(crate) listeners: Vec<String>,
     /// Turns true when the broker drains: long polls answer with what they have.
     pub(crate) stopping: watch::Receiver<bool>,
@@ -53,6 +56,26 @@ impl Broker {
 
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// Whom clients are told to ask what is the controller's: this broker, which lives as it answers
+    /// and passes on what it does not decide. The active controller may have died a moment ago, and
+    /// some clients wait long for it.
+    pub(crate) fn contact_id(&self) -> i32 {
+        let image = self.node.image();
+        let here = self.node.node_id();
+        let serves = image.brokers.get(here).is_some_and(|one| !one.fenced);
+        let any = || image.brokers.unfenced().next().map(|broker| broker.id);
+        serves.then_some(here).or_else(any).map_or(-1, |id| id.0)
+    }
+
+    /// The active controller if it serves clients, else any broker that does.
+    pub(crate) fn controller_id(&self) -> i32 {
+        let image = self.node.image();
+        let leader = self.node.control_status().leader;
+        let leader = leader.filter(|id| image.brokers.get(*id).is_some_and(|one| !one.fenced));
+        let any = || image.brokers.unfenced().next().map(|broker| broker.id);
+        leader.or_else(any).map_or(-1, |id| id.0)
     }
 
     /// Where a client that came in by `listener` reaches `broker`.

@@ -21,8 +21,6 @@ use crate::serve_config::MaintenanceConfig;
 const REMOVAL_CHECK: Duration = Duration::from_secs(1);
 /// Partitions that could not be opened are tried again this often.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// Snapshots of the metadata log are due by its size; looked at this often.
-const METADATA_CHECK: Duration = Duration::from_secs(1);
 const NOTICE_CHECK: Duration = Duration::from_secs(1);
 
 /// Sessions of group members end and rebalances complete with this precision.
@@ -39,7 +37,7 @@ pub(crate) async fn run(
     stop: watch::Receiver<bool>,
     failed: watch::Sender<Option<String>>,
 ) {
-    let tasks: [(Duration, Task); 9] = [
+    let tasks: [(Duration, Task); 8] = [
         (config.flush_check, Node::flush_due),
         (config.retention_check, Node::run_retention),
         (config.recovery_checkpoint, |node, _now| node.checkpoint()),
@@ -49,11 +47,6 @@ pub(crate) async fn run(
         (REMOVAL_CHECK, Node::remove_due),
         (RETRY_INTERVAL, |node, now| {
             node.retry_missing(now);
-        }),
-        (METADATA_CHECK, |node, now| {
-            if let Err(error) = node.metadata_tick(now) {
-                error!("the metadata log cannot be looked after: {error}");
-            }
         }),
     ];
     let mut running = JoinSet::new();

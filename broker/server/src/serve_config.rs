@@ -12,8 +12,14 @@ use crate::config::MetricsLevel;
 /// Everything one process needs to serve.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
-    /// Where clients connect; at least one.
+    /// Where clients connect; none when the process is a controller alone.
     pub listeners: Vec<ListenerConfig>,
+    /// Where other nodes and tools reach the controller.
+    pub controller_listeners: Vec<ListenerConfig>,
+    /// The listener by which the controllers of other nodes are reached.
+    pub controller_listener_name: String,
+    /// Where a node without a quorum asks for one.
+    pub bootstrap_servers: Vec<String>,
     /// Limits and options of client sockets.
     pub sockets: SocketConfig,
     /// Limits of single requests.

@@ -55,15 +55,15 @@ impl BoundSockets {
     }
 
     /// Accepts and serves connections. `handler` is made with the word that tells when the sockets
-    /// begin to drain (parked requests should answer then) and with the limits of connections.
-    pub(crate) fn serve(
+    /// begin to drain (parked requests should answer then) and with the limits of connections; what
+    /// is made beside it is given back.
+    pub(crate) fn serve<H: FrameHandler + 'static, B>(
         self,
         data: &Runtime,
-        sockets: &SocketConfig,
-        drain_timeout: Duration,
-        metrics: Arc<Metrics>,
-        handler: impl FnOnce(watch::Receiver<bool>, Arc<ConnectionLimits>) -> Arc<dyn FrameHandler>,
-    ) -> ServingSockets {
+        serving: Serving<'_>,
+        handler: impl FnOnce(watch::Receiver<bool>, Arc<ConnectionLimits>) -> (Arc<H>, B),
+    ) -> (ServingSockets, B) {
+        let Serving { sockets, drain_timeout, metrics, open } = serving;
         let (stop, stopped) = watch::channel(false);
         let descriptors = limits::raise_descriptor_limit();
         let room = limits::connections_max(usize::MAX, descriptors);
@@ -74,23 +74,29 @@ impl BoundSockets {
         let memory = sockets.request_memory_bytes.unwrap_or_else(limits::request_memory_bytes);
         let budget = RequestBudget::new(memory);
         metrics.watch_request_memory(&budget);
-        let shared = Arc::new(Shared {
-            config: sockets.clone(),
-            budget,
-            metrics,
-            handler: handler(stopped.clone(), Arc::clone(&places)),
-        });
+        let (handler, beside) = handler(stopped.clone(), Arc::clone(&places));
+        let shared = Arc::new(Shared { config: sockets.clone(), budget, metrics, handler });
         let acceptors = self
             .listeners
             .into_iter()
             .map(|(name, listener)| {
                 let (limits, shared) = (Arc::clone(&places), Arc::clone(&shared));
-                let acceptor = Acceptor { listener, name, limits, shared, drain_timeout };
+                let open = open.clone();
+                let acceptor = Acceptor { listener, name, limits, shared, drain_timeout, open };
                 data.spawn(acceptor.run(stopped.clone()))
             })
             .collect();
-        ServingSockets { stop, acceptors }
+        (ServingSockets { stop, acceptors }, beside)
     }
+}
+
+/// How listeners are served.
+pub(crate) struct Serving<'a> {
+    pub(crate) sockets: &'a SocketConfig,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Nothing is accepted before it turns true.
+    pub(crate) open: watch::Receiver<bool>,
 }
 
 /// Listeners at work.

@@ -7,37 +7,49 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use node::{Endpoint, Node, NodeConfig};
+use node::{Node, NodeConfig};
 use storage::disk::os::OsDisk;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::admin_http::{self, Admin};
 use crate::broker::Broker;
 use crate::clock::{Clock, SystemClock};
-use crate::dispatch::Dispatch;
+use crate::control::{Control, ControlThreads, Progress};
+use crate::dispatch::{ControllerDispatch, Dispatch};
+use crate::endpoints;
 use crate::error::Error;
 use crate::maintenance;
 use crate::metrics::Metrics;
+use crate::peers::{Peers, PeersConfig};
 use crate::runtime;
 use crate::runtime::signals::Signals;
-use crate::serve_config::{ListenerConfig, ServeConfig};
-use crate::sockets::{BoundSockets, ServingSockets};
+use crate::serve_config::{ServeConfig, SocketConfig};
+use crate::sockets::{BoundSockets, Serving, ServingSockets};
 
 /// How long a stopping server waits for calls that block, an fsync for instance.
 const BLOCKING_CALLS_MAX: Duration = Duration::from_secs(30);
-/// Kafka's number of the security protocol without security.
-const PLAINTEXT: i16 = 0;
+/// The largest request of another node or of a tool: many topics at once, in an envelope.
+const CONTROLLER_REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Memory for such requests while they arrive, which clients cannot take.
+const CONTROLLER_REQUEST_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// How long the controller may take to agree that this broker stops.
+const CONTROLLED_SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// A server that runs on threads of its own. Dropping the handle stops it without draining;
 /// [`RunningServer::stop`] is the clean end.
 pub struct RunningServer {
     data: Runtime,
+    peers: Runtime,
     sockets: ServingSockets,
-    control: JoinHandle<()>,
-    stop_control: watch::Sender<bool>,
+    controllers: ServingSockets,
+    way: Control,
+    threads: ControlThreads,
+    upkeep: JoinHandle<()>,
+    stop_upkeep: watch::Sender<bool>,
     failed: watch::Receiver<Option<String>>,
+    open: watch::Receiver<bool>,
     node: Arc<Node>,
     clock: Arc<dyn Clock>,
     listeners: Vec<(String, SocketAddr)>,
@@ -45,7 +57,7 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// The bound address of every listener, in the order of the configuration.
+    /// The bound address of every listener, in the order of the configuration, clients' first.
     pub fn listeners(&self) -> &[(String, SocketAddr)] {
         &self.listeners
     }
@@ -55,18 +67,30 @@ impl RunningServer {
         self.admin
     }
 
-    /// Stops accepting, finishes what is in flight, closes the node cleanly. Blocks until done.
+    /// Whether clients are served: a node of several waits for its quorum.
+    pub fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
+    /// Leaves the cluster, stops accepting, finishes what is in flight, closes the node cleanly.
+    /// Blocks until done.
     ///
     /// # Errors
     /// The node could not be closed cleanly; the next start recovers.
     pub fn stop(self) -> Result<(), Error> {
+        if !self.way.shut_down(&self.data, CONTROLLED_SHUTDOWN_MAX) {
+            warn!("no controller has agreed to the stop; stopping all the same");
+        }
         self.sockets.drain(&self.data);
-        self.stop_control.send_replace(true);
-        if self.control.join().is_err() {
+        self.controllers.drain(&self.peers);
+        self.stop_upkeep.send_replace(true);
+        if self.upkeep.join().is_err() {
             error!("the control thread failed");
         }
+        self.threads.stop();
         // Calls on threads that may block end before the node does.
         self.data.shutdown_timeout(BLOCKING_CALLS_MAX);
+        self.peers.shutdown_background();
         maintenance::say_notices(&self.node);
         let closed = self.node.shutdown(self.clock.now_ms());
         maintenance::say_notices(&self.node);
@@ -76,48 +100,63 @@ impl RunningServer {
     }
 }
 
-/// Opens the node, binds the listeners and serves on threads of its own. Blocks until the server is
-/// ready.
+/// The listeners, bound and not accepting.
+struct Bound {
+    clients: BoundSockets,
+    controllers: BoundSockets,
+    names: Vec<String>,
+}
+
+impl Bound {
+    fn bind(config: &ServeConfig, data: &Runtime, peers: &Runtime) -> Result<Self, Error> {
+        let all = config.listeners.iter().chain(&config.controller_listeners);
+        Ok(Self {
+            clients: BoundSockets::bind(data, &config.listeners, &config.sockets)?,
+            controllers: BoundSockets::bind(peers, &config.controller_listeners, &config.sockets)?,
+            names: all.map(|listener| listener.name.clone()).collect(),
+        })
+    }
+
+    fn all(&self) -> Vec<(String, SocketAddr)> {
+        let addresses = self.clients.addresses().iter().chain(self.controllers.addresses());
+        self.names.iter().cloned().zip(addresses.copied()).collect()
+    }
+}
+
+/// Opens the node, binds the listeners and serves on threads of its own. A node that is alone is
+/// ready on return; one of several serves clients once its quorum has taken it in.
 ///
-/// # Errors Why it cannot start.
+/// # Errors
+/// Why it cannot start.
 pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let began = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
-    let metrics = Arc::new(Metrics::new(&names)?);
-    let data = runtime::data(config.worker_threads)?;
+    let (data, peers) = (runtime::data(config.worker_threads)?, runtime::peers()?);
     // Bound before the node opens: it tells the cluster where it is reached. Accepting begins
     // after.
-    let bound = BoundSockets::bind(&data, &config.listeners, &config.sockets)?;
-    let addresses = bound.addresses().to_vec();
+    let bound = Bound::bind(&config, &data, &peers)?;
+    let listeners = bound.all();
+    let metrics = Arc::new(Metrics::new(&bound.names)?);
     let admin_socket = config.admin.map(bind_admin).transpose()?;
     let admin = admin_socket.as_ref().map(|(_, address)| *address);
-    config.node.endpoints = endpoints(&config.listeners, &addresses);
-    let log_dirs = config.node.log_dirs.clone();
-    let node = open_node(config.node, &*clock)?;
-    load_groups(&data, &node, &clock);
-    let mut stopping = None;
-    let drain = config.drain_timeout;
-    let sockets =
-        bound.serve(&data, &config.sockets, drain, Arc::clone(&metrics), |stop, places| {
-            stopping = Some(stop.clone());
-            let broker = Broker {
-                places,
-                node: Arc::clone(&node),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                listeners: names.clone(),
-                stopping: stop,
-                limits: config.requests,
-            };
-            Arc::new(Dispatch::new(broker.shared()))
-        });
-    let (stop_control, stop) = watch::channel(false);
+    endpoints::fill(&mut config, bound.clients.addresses(), bound.controllers.addresses());
+    let node = open_node(config.node.clone(), &*clock)?;
+    let way = Control::new();
+    let (open, opened) = watch::channel(false);
+    let seen = Seen { node: &node, clock: &clock, metrics: &metrics, way: &way };
+    let (sockets, broker, stopping) =
+        serve_clients(&config, bound.clients, &data, &seen, opened.clone());
+    let controllers = serve_controllers(&config, bound.controllers, &peers, &metrics, &broker);
+    let threads = start_control(&config, &peers, &seen, &broker)?;
+    let (stop_upkeep, stop) = watch::channel(false);
     let (failing, failed) = watch::channel(None);
-    let (at, when) = (Arc::clone(&node), Arc::clone(&clock));
-    let stopping = stopping.unwrap_or_else(|| stop.clone());
+    peers.spawn(follow(way.progress(), open, failing.clone(), Arc::clone(&node), began));
+    if config.node.quorum.is_alone() {
+        load_groups(&data, &node, &clock);
+    }
     let answers = Admin::new(Arc::clone(&node), metrics, config.metrics_level, stopping);
-    let control = runtime::spawn_control(move || async move {
+    let (at, when) = (Arc::clone(&node), Arc::clone(&clock));
+    let upkeep = runtime::spawn_control(move || async move {
         let upkeep = maintenance::run(at, when, config.maintenance, stop.clone(), failing);
         match admin_socket.map(|(socket, _)| tokio::net::TcpListener::from_std(socket)) {
             Some(Ok(socket)) => {
@@ -130,27 +169,148 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
             None => upkeep.await,
         }
     })?;
-    let listeners: Vec<_> = names.into_iter().zip(addresses).collect();
     for (name, address) in &listeners {
         info!("listener {name} on {address}");
     }
-    let took = began.elapsed().as_millis();
-    info!(
-        "broker {} of cluster {} is ready after {took} ms, logs in {log_dirs:?}",
-        node.node_id(),
-        node.cluster_id()
-    );
     Ok(RunningServer {
         data,
+        peers,
         sockets,
-        control,
-        stop_control,
+        controllers,
+        way,
+        threads,
+        upkeep,
+        stop_upkeep,
         failed,
+        open: opened,
         node,
         clock,
         listeners,
         admin,
     })
+}
+
+/// What every part of the process sees.
+struct Seen<'a> {
+    node: &'a Arc<Node>,
+    clock: &'a Arc<dyn Clock>,
+    metrics: &'a Arc<Metrics>,
+    way: &'a Control,
+}
+
+/// The clients' side: its sockets, what its handlers share, and the word that it drains.
+fn serve_clients(
+    config: &ServeConfig,
+    bound: BoundSockets,
+    data: &Runtime,
+    seen: &Seen<'_>,
+    open: watch::Receiver<bool>,
+) -> (ServingSockets, Arc<Broker>, watch::Receiver<bool>) {
+    let serving = Serving {
+        sockets: &config.sockets,
+        drain_timeout: config.drain_timeout,
+        metrics: Arc::clone(seen.metrics),
+        open,
+    };
+    let requests = config.requests.clone();
+    let names = config.listeners.iter().map(|listener| listener.name.clone()).collect();
+    let (sockets, (broker, stopping)) = bound.serve(data, serving, |stopping, places| {
+        let broker = Broker {
+            places,
+            node: Arc::clone(seen.node),
+            clock: Arc::clone(seen.clock),
+            metrics: Arc::clone(seen.metrics),
+            control: seen.way.clone(),
+            listeners: names,
+            stopping: stopping.clone(),
+            limits: requests,
+        };
+        let broker = broker.shared();
+        (Arc::new(Dispatch::new(Arc::clone(&broker))), (broker, stopping))
+    });
+    (sockets, broker, stopping)
+}
+
+/// The controller's side, with memory and a thread of its own: no client can take its place.
+fn serve_controllers(
+    config: &ServeConfig,
+    bound: BoundSockets,
+    peers: &Runtime,
+    metrics: &Arc<Metrics>,
+    broker: &Arc<Broker>,
+) -> ServingSockets {
+    let sockets = SocketConfig {
+        request_bytes_max: config.sockets.request_bytes_max.min(CONTROLLER_REQUEST_BYTES_MAX),
+        request_memory_bytes: Some(CONTROLLER_REQUEST_MEMORY_BYTES),
+        ..config.sockets.clone()
+    };
+    let (_, open) = watch::channel(true);
+    let serving = Serving {
+        sockets: &sockets,
+        drain_timeout: config.drain_timeout,
+        metrics: Arc::clone(metrics),
+        open,
+    };
+    let handler = Arc::new(ControllerDispatch::new(Arc::clone(broker)));
+    bound.serve(peers, serving, |_, _| (handler, ())).0
+}
+
+fn start_control(
+    config: &ServeConfig,
+    peers: &Runtime,
+    seen: &Seen<'_>,
+    broker: &Arc<Broker>,
+) -> Result<ControlThreads, Error> {
+    let links = Peers::new(
+        PeersConfig {
+            client_id: format!("tidelog-{}", config.node.node_id),
+            listener: config.controller_listener_name.clone(),
+            bootstrap: config.bootstrap_servers.clone(),
+        },
+        peers.handle().clone(),
+    );
+    let (reconfigured, loaded) = (Arc::clone(broker), Arc::clone(broker));
+    ControlThreads::start(
+        seen.way,
+        Arc::clone(seen.node),
+        Arc::clone(seen.clock),
+        links,
+        move || reconfigured.reconfigure(),
+        move || loaded.node.load_groups(loaded.now_ms()),
+    )
+}
+
+/// Opens the listeners for clients when the broker may take them, and tells why the node cannot go
+/// on.
+async fn follow(
+    mut progress: watch::Receiver<Progress>,
+    open: watch::Sender<bool>,
+    failing: watch::Sender<Option<String>>,
+    node: Arc<Node>,
+    began: Instant,
+) {
+    let quorum = &node.config().quorum;
+    let at_once = quorum.is_alone() || !quorum.roles.broker;
+    loop {
+        let now = progress.borrow_and_update().clone();
+        if (now.ready || at_once) && !open.send_replace(true) {
+            let took = began.elapsed().as_millis();
+            let (id, cluster) = (node.node_id(), node.cluster_id());
+            let dirs = &node.config().log_dirs;
+            match quorum.roles.broker {
+                true => info!(
+                    "broker {id} of cluster {cluster} is ready after {took} ms, logs in {dirs:?}"
+                ),
+                false => info!("controller {id} has begun after {took} ms"),
+            }
+        }
+        if let Some(why) = now.fatal {
+            failing.send_if_modified(|known| known.replace(why).is_none());
+        }
+        if progress.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn open_node(mut config: NodeConfig, clock: &dyn Clock) -> Result<Arc<Node>, Error> {
@@ -176,24 +336,6 @@ fn bind_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr)
     Ok((socket, bound))
 }
 
-/// What the cluster is told of the listeners: as advertised, else as bound.
-fn endpoints(listeners: &[ListenerConfig], bound: &[SocketAddr]) -> Vec<Endpoint> {
-    let endpoint = |(listener, address): (&ListenerConfig, &SocketAddr)| {
-        let host = [&listener.advertised_host, &listener.host];
-        let host = host.into_iter().find(|host| !host.is_empty());
-        Endpoint {
-            listener: listener.name.clone(),
-            host: host.cloned().unwrap_or_else(|| "localhost".to_owned()),
-            port: match listener.advertised_port {
-                0 => address.port(),
-                port => port,
-            },
-            security_protocol: PLAINTEXT,
-        }
-    };
-    listeners.iter().zip(bound).map(endpoint).collect()
-}
-
 /// Randomness for ids, from the system by way of the standard library's hash keys.
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
@@ -206,9 +348,8 @@ fn seed() -> u64 {
 pub fn run(config: ServeConfig, on_ready: impl FnOnce(&RunningServer)) -> Result<(), Error> {
     let signals = Signals::catch()?;
     let server = start(config)?;
-    on_ready(&server);
-    let failure = server.failed.clone();
-    match signals.wait(failure) {
+    let (failure, open) = (server.failed.clone(), server.open.clone());
+    match signals.wait(failure, open, || on_ready(&server)) {
         Ok(signal) => {
             info!("{signal}: draining");
             server.stop()

@@ -23,7 +23,7 @@ pub(super) struct Dev {
     admin_port: u16,
     /// How many brokers: each a process of its own, on ports P, P+1, ... with data in D/broker-0,
     /// D/broker-1, ...
-    #[arg(long, value_name = "N", default_value_t = 1, hide = true,
+    #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..))]
     brokers: u16,
     /// Started by the process that watches over several.

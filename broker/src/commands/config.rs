@@ -121,10 +121,13 @@ impl Config {
     }
 }
 
+/// What a pair of key and value asks for.
+type Change = fn(String, String) -> ConfigChange;
+
 impl Set {
     fn changes(&self) -> Result<Vec<ConfigChange>, Failure> {
         let mut changes = Vec::new();
-        let kinds: [(&str, &[String], fn(String, String) -> ConfigChange); 3] = [
+        let kinds: [(&str, &[String], Change); 3] = [
             ("KEY=VALUE", &self.settings, ConfigChange::Set),
             ("--append KEY=VALUE", &self.append, ConfigChange::Append),
             ("--subtract KEY=VALUE", &self.subtract, ConfigChange::Subtract),

@@ -38,9 +38,12 @@ const TABLE: &[(&str, &[&str])] = &[
             "tidelog-coordinator",
             "tidelog-replication",
             "tidelog-node",
+            "tidelog-client",
         ],
     ),
     ("tidelog", &["tidelog-server", "tidelog-client", "tidelog-wire", "tidelog-storage"]),
+    // What it drives are dependencies of its tests.
+    ("tidelog-sim", &[]),
     ("tidelog-tidy", &[]),
 ];
 

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use metadata::control::{Settings, brokers};
+use metadata::control::Settings;
 use metadata::topic_config::Defaults;
 use replication::{Acks, ReadRequest};
 use storage::disk::Disk;
 use storage::disk::sim::SimDisk;
 use wire::ids::{BrokerId, LeaderEpoch, Offset};
+use wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use wire::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -18,7 +19,8 @@ use wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchR
 use wire::records::{BatchBuilder, BatchOptions};
 
 use super::*;
-use crate::{LogLimits, NodeConfig};
+use crate::control::ControlResponse;
+use crate::{LogLimits, NodeConfig, QuorumConfig};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -43,22 +45,34 @@ fn open() -> Node {
         delete_delay_ms: 0,
         metadata_snapshot_bytes: 20 << 20,
         metadata_snapshot_interval_ms: 0,
+        quorum: QuorumConfig::alone(),
     };
     let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
     let node = Node::open(config, disk, NOW, 7).unwrap();
-    node.decide(NOW, |ctx| topics::auto_create(ctx, &["letters", OFFSETS_TOPIC])).unwrap();
+    node.auto_create_topics(NOW, &["letters", OFFSETS_TOPIC]);
     node
 }
 
-/// The controller takes the leadership from the broker, as of one that was not heard of.
+/// The controller takes the leadership from the broker, or gives it back.
+fn heartbeat(node: &Node, want_fence: bool) {
+    let request = BrokerHeartbeatRequest {
+        broker_id: node.node_id().0,
+        broker_epoch: node.broker_epoch.load(Ordering::Relaxed),
+        current_metadata_offset: i64::MAX,
+        want_fence,
+        ..Default::default()
+    };
+    let answer = node.ask_alone(NOW, 2, request.into());
+    let ControlResponse::BrokerHeartbeat(answer) = answer else { panic!("{answer:?}") };
+    assert_eq!((answer.error_code, answer.is_fenced), (0, want_fence));
+}
+
 fn fence(node: &Node) {
-    let id = node.node_id();
-    node.decide(NOW, |ctx| brokers::fence_brokers(ctx.image, &[id])).unwrap();
+    heartbeat(node, true);
 }
 
 fn unfence(node: &Node) {
-    let (id, epoch) = (node.node_id(), node.broker_epoch);
-    node.decide(NOW, |ctx| brokers::unfence_broker(ctx.image, id, epoch)).unwrap().unwrap();
+    heartbeat(node, false);
 }
 
 type Slot = Arc<Mutex<Option<Response>>>;

@@ -33,6 +33,7 @@ pub(crate) fn config(dirs: &[&str]) -> NodeConfig {
         accepted_losses: BTreeSet::new(),
         metadata_log_dir: None,
         cluster_id: None,
+        quorum: tidelog_node::QuorumConfig::alone(),
         endpoints: vec![Endpoint {
             listener: "PLAINTEXT".to_owned(),
             host: "localhost".to_owned(),

@@ -1,6 +1,8 @@
 //! A node on simulated and real disks, driven as the server drives it.
 
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod corruption;

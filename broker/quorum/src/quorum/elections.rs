@@ -59,6 +59,17 @@ impl Quorum {
         self.leave_role(State::Unattached(Unattached { campaign_at, ask_at }));
     }
 
+    /// Where there is no leader to wait for, a cluster should not wait to be formed. Whoever is
+    /// wrong about that learns so when it asks for pre-votes.
+    pub(super) fn campaign_soon(&mut self) {
+        let timeout = self.config.election_timeout_ms;
+        let wait = self.random.between(timeout / 10, timeout / 2);
+        let soon = self.after(wait);
+        if let State::Unattached(unattached) = &mut self.state {
+            unattached.campaign_at = soon;
+        }
+    }
+
     pub(super) fn follow(&mut self, leader: BrokerId, endpoints: Vec<Endpoint>) {
         self.election.leader = Some(leader);
         self.gone = None;

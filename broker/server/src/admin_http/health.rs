@@ -13,7 +13,8 @@ use super::Admin;
 /// Reasons told in one answer; the rest is counted.
 const REASONS_MAX: usize = 100;
 
-/// Registered, unfenced, not about to stop, and not every log directory lost.
+/// Registered, unfenced, not about to stop, and not every log directory lost; a controller alone:
+/// that it knows the active one.
 pub(super) async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     match why_not_ready(&admin) {
         None => {
@@ -34,6 +35,10 @@ fn why_not_ready(admin: &Admin) -> Option<String> {
         return Some(why);
     }
     let BrokerId(id) = admin.node.node_id();
+    if !admin.node.config().quorum.roles.broker {
+        let leader = admin.node.control_status().leader;
+        return leader.is_none().then(|| "no active controller is known".to_owned());
+    }
     match admin.node.image().brokers.get(BrokerId(id)) {
         None => Some(format!("broker {id} is not registered")),
         Some(broker) if broker.fenced => Some(format!("broker {id} is fenced")),

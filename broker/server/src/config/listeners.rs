@@ -15,47 +15,51 @@ struct Endpoint {
     port: u16,
 }
 
-/// The listeners to open, with what clients are told of each, and what there is to note.
-pub(super) fn listeners(
-    resolved: &Resolved,
-) -> Result<(Vec<ListenerConfig>, Vec<Note>), ConfigError> {
+/// The listeners to open, with what others are told of each.
+#[derive(Debug, Clone)]
+pub(super) struct Listeners {
+    /// Where clients connect.
+    pub(super) clients: Vec<ListenerConfig>,
+    /// Where controllers, brokers and tools reach the controller.
+    pub(super) controllers: Vec<ListenerConfig>,
+    /// What the operator should know.
+    pub(super) notes: Vec<Note>,
+}
+
+/// Reads `listeners` and what belongs to them.
+pub(super) fn listeners(resolved: &Resolved) -> Result<Listeners, ConfigError> {
     let controllers = resolved.list("controller.listener.names")?;
     let is_controller = |endpoint: &Endpoint| {
         controllers.iter().any(|name| name.eq_ignore_ascii_case(&endpoint.name))
     };
-    let (mine, for_controller): (Vec<_>, Vec<_>) = endpoints(resolved, "listeners")?
-        .into_iter()
-        .partition(|endpoint| !is_controller(endpoint));
-    let advertised = endpoints(resolved, "advertised.listeners")?;
-    for endpoint in &mine {
-        check_protocol(resolved, endpoint)?;
+    let all = endpoints(resolved, "listeners")?;
+    for endpoint in &all {
+        check_protocol(resolved, endpoint, is_controller(endpoint))?;
     }
+    let (mine, for_controller): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|endpoint| !is_controller(endpoint));
+    let advertised = endpoints(resolved, "advertised.listeners")?;
     check_names(resolved, &mine, &for_controller, &advertised)?;
-    if mine.is_empty() {
+    if mine.is_empty() && for_controller.is_empty() {
         let expected = "at least one listener that is not the controller's".to_owned();
         return Err(invalid(resolved, "listeners", expected));
     }
-    let not_opened = for_controller.iter().map(|endpoint| {
-        Note::Plain(format!(
-            "listener {} is not opened: the quorum is this process alone",
-            endpoint.name
-        ))
-    });
-    let notes = not_opened.chain(keys_of_no_listener(resolved, &mine)).collect();
-    let open = mine
-        .into_iter()
-        .map(|endpoint| {
-            let told = advertised.iter().find(|told| told.name == endpoint.name);
-            ListenerConfig {
-                advertised_host: told.map_or(String::new(), |told| told.host.clone()),
-                advertised_port: told.map_or(0, |told| told.port),
-                name: endpoint.name,
-                host: endpoint.host,
-                port: endpoint.port,
-            }
-        })
-        .collect();
-    Ok((open, notes))
+    let notes = keys_of_no_listener(resolved, &mine);
+    let open = |endpoint: Endpoint| {
+        let told = advertised.iter().find(|told| told.name == endpoint.name);
+        ListenerConfig {
+            advertised_host: told.map_or(String::new(), |told| told.host.clone()),
+            advertised_port: told.map_or(0, |told| told.port),
+            name: endpoint.name,
+            host: endpoint.host,
+            port: endpoint.port,
+        }
+    };
+    Ok(Listeners {
+        notes,
+        clients: mine.into_iter().map(open).collect(),
+        controllers: for_controller.into_iter().map(open).collect(),
+    })
 }
 
 /// A limit of a listener that there is not would pass unnoticed otherwise.
@@ -126,7 +130,12 @@ fn endpoint(text: &str) -> Option<Endpoint> {
 }
 
 /// A listener that must be encrypted or authenticated is refused, never opened plain.
-fn check_protocol(resolved: &Resolved, endpoint: &Endpoint) -> Result<(), ConfigError> {
+/// Without a map of the operator's own, a controller's listener is plain, as in Kafka.
+fn check_protocol(
+    resolved: &Resolved,
+    endpoint: &Endpoint,
+    is_controller: bool,
+) -> Result<(), ConfigError> {
     const MAP: &str = "listener.security.protocol.map";
     let map = resolved.text(MAP)?.unwrap_or_default();
     let protocol = map.split(',').find_map(|pair| {
@@ -146,6 +155,7 @@ fn check_protocol(resolved: &Resolved, endpoint: &Endpoint) -> Result<(), Config
                  SASL_PLAINTEXT or SASL_SSL";
             Err(invalid(resolved, MAP, expected.to_owned()))
         }
+        None if is_controller && !resolved.is_set(MAP) => Ok(()),
         None => {
             let expected = format!("a protocol for the listener {}", endpoint.name);
             Err(invalid(resolved, MAP, expected))

@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod listeners;
 pub mod properties;
+mod quorum;
 pub mod reference;
 pub mod registry;
 mod resolved;
@@ -23,8 +24,8 @@ pub use def::{Check, Def, Kind, Role, Update, Value};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use resolved::{Held, Layers, Note, Resolved};
 pub use settings::{
-    FetchSettings, GroupSettings, LoggingSettings, MetadataLogSettings, MetricsLevel, NodeSettings,
-    Settings, TopicSettings,
+    FetchSettings, Formation, GroupSettings, LoggingSettings, MetadataLogSettings, MetricsLevel,
+    NodeAddress, NodeSettings, QuorumSettings, Roles, Settings, TopicSettings, VoterAddress,
 };
 
 use std::time::Duration;
@@ -62,6 +63,9 @@ impl Settings {
     pub fn serve_config(&self) -> ServeConfig {
         ServeConfig {
             listeners: self.listeners.clone(),
+            controller_listeners: self.controller_listeners.clone(),
+            controller_listener_name: self.quorum.listener_name.clone(),
+            bootstrap_servers: self.quorum.contacts(),
             sockets: SocketConfig {
                 connections_per_ip_overrides: self.connections_per_ip_overrides.clone(),
                 ..self.sockets.clone()
@@ -91,6 +95,7 @@ impl Settings {
             accepted_losses: self.accepted_losses.clone(),
             metadata_log_dir: Some(self.metadata_log_dir.clone()),
             cluster_id: self.node.cluster_id.clone(),
+            quorum: self.quorum.node_config(),
             endpoints,
             settings: metadata::control::Settings {
                 node_id: BrokerId(self.node.node_id),

@@ -12,6 +12,7 @@ use super::keys;
 
 const TABLES: &[&[Def]] = &[
     keys::node::KEYS,
+    keys::quorum::KEYS,
     keys::log::KEYS,
     keys::coordinator::KEYS,
     keys::tidelog::KEYS,

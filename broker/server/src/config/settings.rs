@@ -17,8 +17,12 @@ use crate::serve_config::{ListenerConfig, MaintenanceConfig, SocketConfig};
 pub struct Settings {
     /// Who this node is.
     pub node: NodeSettings,
-    /// Where clients connect.
+    /// Where clients connect; none when this process is a controller alone.
     pub listeners: Vec<ListenerConfig>,
+    /// Where the controller is reached.
+    pub controller_listeners: Vec<ListenerConfig>,
+    /// What this process is, and where it finds the other nodes.
+    pub quorum: QuorumSettings,
     /// Limits of client sockets.
     pub sockets: SocketConfig,
     /// Other limits for single addresses.
@@ -74,6 +78,75 @@ pub struct NodeSettings {
     pub cluster_id: Option<String>,
     /// `broker.rack`
     pub rack: Option<String>,
+}
+
+/// `process.roles`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// It serves clients.
+    pub broker: bool,
+    /// It votes, or may.
+    pub controller: bool,
+}
+
+/// Where a node is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAddress {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// One of `controller.quorum.voters`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoterAddress {
+    /// The node.
+    pub id: i32,
+    /// Where it is reached.
+    pub address: NodeAddress,
+}
+
+/// How a node begins on an empty disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Formation {
+    /// It is the cluster.
+    Alone,
+    /// It is one of `controller.quorum.voters`.
+    Voters,
+    /// It follows a quorum that exists.
+    Join,
+}
+
+/// What this process is, and where it finds the other nodes.
+#[derive(Debug, Clone)]
+pub struct QuorumSettings {
+    /// `process.roles`
+    pub roles: Roles,
+    /// How it begins on an empty disk.
+    pub formation: Formation,
+    /// `controller.quorum.voters`, by their ids.
+    pub voters: Vec<VoterAddress>,
+    /// `controller.quorum.bootstrap.servers`
+    pub bootstrap_servers: Vec<NodeAddress>,
+    /// `controller.quorum.auto.join.enable`
+    pub auto_join: bool,
+    /// The first of `controller.listener.names`, by which other nodes are reached.
+    pub listener_name: String,
+    /// `controller.quorum.election.timeout.ms`
+    pub election_timeout: Duration,
+    /// `controller.quorum.fetch.timeout.ms`
+    pub fetch_timeout: Duration,
+    /// `controller.quorum.request.timeout.ms`
+    pub request_timeout: Duration,
+    /// `controller.quorum.retry.backoff.ms`
+    pub retry_backoff: Duration,
+    /// `controller.quorum.fetch.max.bytes`
+    pub fetch_bytes_max: u32,
+    /// `broker.session.timeout.ms`
+    pub session_timeout: Duration,
+    /// `broker.heartbeat.interval.ms`
+    pub heartbeat_interval: Duration,
 }
 
 /// The metadata log.

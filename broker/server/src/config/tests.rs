@@ -4,6 +4,7 @@ mod files;
 mod kafka;
 mod messages;
 mod properties;
+mod quorum;
 mod tables;
 
 use super::*;

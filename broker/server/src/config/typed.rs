@@ -13,6 +13,7 @@ use wire::ids::{Offset, Uuid};
 
 use super::error::ConfigError;
 use super::listeners;
+use super::quorum;
 use super::resolved::{Note, Resolved};
 use super::settings::{
     FetchSettings, GroupSettings, LoggingSettings, MetadataLogSettings, MetricsLevel, NodeSettings,
@@ -23,13 +24,17 @@ use crate::serve_config::{MaintenanceConfig, SocketConfig};
 impl Settings {
     /// Reads the typed values, and notes what the operator should know.
     pub(super) fn new(resolved: &Resolved) -> Result<(Self, Vec<Note>), ConfigError> {
-        let (listeners, mut notes) = listeners::listeners(resolved)?;
+        let listeners = listeners::listeners(resolved)?;
+        let mut notes = listeners.notes.clone();
         let log_dirs = log_dirs(resolved)?;
-        check_roles(resolved)?;
-        note_alone(resolved, &mut notes)?;
+        let node = node(resolved)?;
+        let quorum = quorum::quorum(resolved, node.node_id, &listeners, &mut notes)?;
+        note_replicas(resolved, &mut notes)?;
         let settings = Self {
-            node: node(resolved)?,
-            listeners,
+            node,
+            listeners: listeners.clients,
+            controller_listeners: listeners.controllers,
+            quorum,
             sockets: sockets(resolved)?,
             connections_per_ip_overrides: per_ip_overrides(resolved)?,
             admin: admin(resolved)?,
@@ -69,12 +74,17 @@ impl Settings {
     }
 }
 
-fn millis(resolved: &Resolved, name: &'static str) -> Result<Duration, ConfigError> {
+pub(super) fn millis(resolved: &Resolved, name: &'static str) -> Result<Duration, ConfigError> {
     let number: i64 = resolved.get(name)?;
     Ok(Duration::from_millis(u64::try_from(number).unwrap_or_default()))
 }
 
-fn invalid(resolved: &Resolved, key: &str, value: impl ToString, expected: &str) -> ConfigError {
+pub(super) fn invalid(
+    resolved: &Resolved,
+    key: &str,
+    value: impl ToString,
+    expected: &str,
+) -> ConfigError {
     ConfigError::Invalid {
         key: key.to_owned(),
         value: value.to_string(),
@@ -119,25 +129,11 @@ fn all_set(resolved: &Resolved) -> BTreeMap<String, String> {
     set
 }
 
-fn check_roles(resolved: &Resolved) -> Result<(), ConfigError> {
-    let roles = resolved.list("process.roles")?;
-    let has = |role: &str| roles.iter().any(|one| one == role);
-    if has("broker") && has("controller") {
-        return Ok(());
-    }
-    Err(ConfigError::Unsupported {
-        key: "process.roles".to_owned(),
-        value: roles.join(","),
-        at: resolved.at("process.roles"),
-        why: "a process is broker and controller at once for now, write broker,controller",
-    })
-}
-
-fn note_alone(resolved: &Resolved, notes: &mut Vec<Note>) -> Result<(), ConfigError> {
+fn note_replicas(resolved: &Resolved, notes: &mut Vec<Note>) -> Result<(), ConfigError> {
     let replicas: i16 = resolved.get("offsets.topic.replication.factor")?;
     if replicas > 1 {
         notes.push(Note::Plain(format!(
-            "offsets.topic.replication.factor={replicas}, but this node is alone: \
+            "offsets.topic.replication.factor={replicas}, but replication is not built yet: \
              consumer groups work once it is 1"
         )));
     }

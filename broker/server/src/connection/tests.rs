@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use storage::disk::{Access, Disk, os::OsDisk};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{Chunk, Close, FrameHandler, Outcome, Peer, Response};
 use crate::metrics::{Metrics, Text};
 use crate::serve_config::{ListenerConfig, SocketConfig};
-use crate::sockets::{BoundSockets, ServingSockets};
+use crate::sockets::{BoundSockets, Serving, ServingSockets};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const FILE_BYTES: usize = 3 * 1024 * 1024 + 17;
@@ -96,9 +96,14 @@ impl Bench {
         let address = bound.addresses()[0];
         let script = Arc::new(Script::default());
         let metrics = Arc::new(Metrics::new(&["PLAINTEXT".to_owned()]).unwrap());
-        let handler = Arc::clone(&script) as Arc<dyn FrameHandler>;
-        let drain = Duration::from_secs(5);
-        let sockets = bound.serve(&data, &config, drain, Arc::clone(&metrics), |_, _| handler);
+        let handler = Arc::clone(&script);
+        let serving = Serving {
+            sockets: &config,
+            drain_timeout: Duration::from_secs(5),
+            metrics: Arc::clone(&metrics),
+            open: watch::channel(true).1,
+        };
+        let (sockets, ()) = bound.serve(&data, serving, |_, _| (handler, ()));
         Self { data, sockets: Some(sockets), address, script, metrics }
     }
 

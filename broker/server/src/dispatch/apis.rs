@@ -33,15 +33,53 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteGroups,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::UnregisterBroker,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
+];
+
+/// Every API of the controller's listeners, in the order of its key.
+pub(crate) const SERVED_BY_CONTROLLER: &[ApiKey] = &[
+    ApiKey::Fetch,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::Vote,
+    ApiKey::BeginQuorumEpoch,
+    ApiKey::EndQuorumEpoch,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
+    ApiKey::Envelope,
+    ApiKey::FetchSnapshot,
+    ApiKey::DescribeCluster,
+    ApiKey::BrokerRegistration,
+    ApiKey::BrokerHeartbeat,
+    ApiKey::UnregisterBroker,
+    ApiKey::AllocateProducerIds,
+    ApiKey::ControllerRegistration,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
+    ApiKey::UpdateRaftVoter,
 ];
 
 /// The versions of `key` that are served; `None` = the API is not.
 pub(crate) fn served(key: ApiKey) -> Option<RangeInclusive<i16>> {
     SERVED.contains(&key).then(|| key.stable_versions())
+}
+
+/// The versions of `key` that the controller's listeners serve; `None` = the API is not.
+pub(crate) fn served_by_controller(key: ApiKey) -> Option<RangeInclusive<i16>> {
+    SERVED_BY_CONTROLLER.contains(&key).then(|| key.stable_versions())
 }
 
 /// The lowest version that is advertised. For Produce it is 0, which is refused all the same:
@@ -56,10 +94,15 @@ mod tests {
 
     #[test]
     fn keys_are_in_order_and_have_versions() {
-        assert!(SERVED.is_sorted());
+        assert!(SERVED.is_sorted() && SERVED_BY_CONTROLLER.is_sorted());
         for key in SERVED {
             assert!(!served(*key).unwrap().is_empty(), "{key}");
         }
+        for key in SERVED_BY_CONTROLLER {
+            assert!(!served_by_controller(*key).unwrap().is_empty(), "{key}");
+        }
+        assert_eq!(served(ApiKey::Vote), None);
+        assert_eq!(served_by_controller(ApiKey::Produce), None);
         assert_eq!(served(ApiKey::LeaderAndIsr), None);
     }
 }

@@ -6,6 +6,7 @@
 //! sees such a request.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use wire::records_slot::Piece;
 
 pub(crate) mod apis;
 mod chunks;
+mod controller;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use crate::broker::Broker;
 use crate::connection::{Close, FrameHandler, Outcome, Peer, Response};
 use crate::metrics::Metrics;
 use chunks::IntoChunk;
+pub(crate) use controller::ControllerDispatch;
 
 /// What a handler knows besides the request.
 #[derive(Clone)]
@@ -68,6 +71,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Close> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Close::Internal(error.to_string()))
+}
+
+/// The octets of the peer's address, as an envelope carries them.
+pub(crate) fn client_address(peer: &Peer) -> Vec<u8> {
+    match peer.address.ip().to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
 }
 
 /// The broker's [`FrameHandler`].

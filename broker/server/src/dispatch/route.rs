@@ -34,8 +34,8 @@ pub(super) fn route(
         ApiKey::DescribeGroups => serve(b, p, h, body, to::groups::describe_groups::handle),
         ApiKey::ListGroups => serve(b, p, h, body, to::groups::list_groups::handle),
         ApiKey::ApiVersions => serve(b, p, h, body, to::api_versions::handle),
-        ApiKey::CreateTopics => serve(b, p, h, body, to::create_topics::handle),
-        ApiKey::DeleteTopics => serve(b, p, h, body, to::delete_topics::handle),
+        ApiKey::CreateTopics => serve(b, p, h, body, to::control::create_topics),
+        ApiKey::DeleteTopics => serve(b, p, h, body, to::control::delete_topics),
         ApiKey::DeleteRecords => serve(b, p, h, body, to::delete_records::handle),
         ApiKey::InitProducerId => serve(b, p, h, body, to::init_producer_id::handle),
         ApiKey::OffsetForLeaderEpoch => serve(b, p, h, body, to::offset_for_leader_epoch::handle),
@@ -43,13 +43,18 @@ pub(super) fn route(
         ApiKey::OffsetDelete => serve(b, p, h, body, to::groups::offset_delete::handle),
         ApiKey::DescribeConfigs => serve(b, p, h, body, to::describe_configs::handle),
         ApiKey::AlterConfigs => serve(b, p, h, body, to::alter_configs::handle),
-        ApiKey::CreatePartitions => serve(b, p, h, body, to::create_partitions::handle),
+        ApiKey::CreatePartitions => serve(b, p, h, body, to::control::create_partitions),
         ApiKey::IncrementalAlterConfigs => {
             serve(b, p, h, body, to::incremental_alter_configs::handle)
         }
         ApiKey::ListConfigResources => serve(b, p, h, body, to::list_config_resources::handle),
         ApiKey::DescribeLogDirs => serve(b, p, h, body, to::describe_log_dirs::handle),
         ApiKey::DescribeProducers => serve(b, p, h, body, to::describe_producers::handle),
+        ApiKey::DescribeQuorum => serve(b, p, h, body, to::control::describe_quorum),
+        ApiKey::UpdateFeatures => serve(b, p, h, body, to::control::update_features),
+        ApiKey::UnregisterBroker => serve(b, p, h, body, to::control::unregister_broker),
+        ApiKey::AddRaftVoter => serve(b, p, h, body, to::control::add_raft_voter),
+        ApiKey::RemoveRaftVoter => serve(b, p, h, body, to::control::remove_raft_voter),
         ApiKey::DescribeCluster => serve(b, p, h, body, to::describe_cluster::handle),
         ApiKey::DescribeTopicPartitions => {
             serve(b, p, h, body, to::describe_topic_partitions::handle)

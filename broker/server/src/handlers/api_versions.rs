@@ -17,14 +17,36 @@ const VERSION_WITH_LEVEL_ZERO: i16 = 4;
 const FEATURES_EPOCH: i64 = 0;
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> {
+    Answer::Now(answer(call, &request, served()))
+}
+
+/// On a controller's listener: what is served there.
+pub(crate) fn handle_for_controller(
+    call: &Call,
+    request: ApiVersionsRequest,
+) -> Answer<ApiVersionsResponse> {
+    let version = |key: &ApiKey| {
+        let versions = apis::served_by_controller(*key)?;
+        let (min_version, max_version) = (*versions.start(), *versions.end());
+        Some(ApiVersion { api_key: key.code(), min_version, max_version })
+    };
+    let served = apis::SERVED_BY_CONTROLLER.iter().filter_map(version).collect();
+    Answer::Now(answer(call, &request, served))
+}
+
+fn answer(
+    call: &Call,
+    request: &ApiVersionsRequest,
+    api_keys: Vec<ApiVersion>,
+) -> ApiVersionsResponse {
     if call.version >= VERSION_WITH_SOFTWARE_NAME
         && !(is_software_name(&request.client_software_name)
             && is_software_name(&request.client_software_version))
     {
-        return Answer::Now(failed(ErrorCode::InvalidRequest));
+        return failed(ErrorCode::InvalidRequest);
     }
-    if !is_meant_for_us(call, &request) {
-        return Answer::Now(failed(ErrorCode::RebootstrapRequired));
+    if !is_meant_for_us(call, request) {
+        return failed(ErrorCode::RebootstrapRequired);
     }
     let image = call.broker.node.image();
     // A cluster that comes from Kafka may stand at levels that are not served here.
@@ -37,13 +59,13 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Answer<ApiVers
         })
     };
     let levels = image.features.iter().filter_map(level);
-    Answer::Now(ApiVersionsResponse {
-        api_keys: served(),
+    ApiVersionsResponse {
+        api_keys,
         supported_features: features(call.version),
         finalized_features_epoch: FEATURES_EPOCH,
         finalized_features: levels.collect(),
         ..ApiVersionsResponse::default()
-    })
+    }
 }
 
 /// The answer, at version 0, to a version of ApiVersions that is not served.

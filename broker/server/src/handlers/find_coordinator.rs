@@ -1,14 +1,19 @@
-//! FindCoordinator: who keeps a group. With one broker, this one. Transactions are refused for
-//! good.
+//! FindCoordinator: who keeps a group, which is the leader of its partition of
+//! `__consumer_offsets`. Transactions are refused for good.
 
 use std::sync::Arc;
 
+use node::{ControlRequest, OFFSETS_TOPIC};
+use tracing::warn;
 use wire::ErrorCode;
+use wire::messages::create_topics_response::CreateTopicsResponse;
 use wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 
+use super::control::ask_for_ourselves;
 use crate::broker::Broker;
 use crate::dispatch::{Answer, Call};
+use crate::log_limit::LogLimit;
 
 const KEY_TYPE_GROUP: i8 = 0;
 const KEY_TYPE_TRANSACTION: i8 = 1;
@@ -23,11 +28,21 @@ pub(crate) fn handle(
     if request.key_type != KEY_TYPE_GROUP || call.broker.node.groups_prepared() {
         return Answer::Now(answer(&call.broker, &listener, version, request));
     }
-    Answer::blocking(call, move |broker| {
-        // What went wrong is said in the log, and the answer is found again below.
-        let _ = broker.node.prepare_groups(broker.now_ms());
-        answer(broker, &listener, version, request)
-    })
+    let call = call.clone();
+    Answer::Serial(Box::pin(async move {
+        let topics = ControlRequest::AutoCreateTopics(vec![OFFSETS_TOPIC.to_owned()]);
+        let made: CreateTopicsResponse = ask_for_ourselves(&call, topics).await?;
+        if !call.broker.node.groups_prepared()
+            && let Some(why) = made.topics.into_iter().find_map(|topic| topic.error_message)
+        {
+            static LIMIT: LogLimit = LogLimit::new();
+            if let Some(more) = LIMIT.allow() {
+                warn!("{OFFSETS_TOPIC} cannot be made, and groups wait for it: {why}{more}");
+            }
+        }
+        // What went wrong is found again.
+        Ok(answer(&call.broker, &listener, version, request))
+    }))
 }
 
 fn answer(
@@ -55,7 +70,7 @@ fn answer(
 }
 
 fn find(broker: &Broker, listener: &str, key_type: i8, key: String) -> Coordinator {
-    let found = locate(broker, listener, key_type);
+    let found = locate(broker, listener, key_type, &key);
     match found {
         Ok((node_id, host, port)) => Coordinator {
             key,
@@ -76,7 +91,12 @@ fn find(broker: &Broker, listener: &str, key_type: i8, key: String) -> Coordinat
     }
 }
 
-fn locate(broker: &Broker, listener: &str, key_type: i8) -> Result<(i32, String, i32), ErrorCode> {
+fn locate(
+    broker: &Broker,
+    listener: &str,
+    key_type: i8,
+    key: &str,
+) -> Result<(i32, String, i32), ErrorCode> {
     match key_type {
         KEY_TYPE_GROUP if broker.node.groups_prepared() => {}
         KEY_TYPE_GROUP => return Err(ErrorCode::CoordinatorNotAvailable),
@@ -86,8 +106,10 @@ fn locate(broker: &Broker, listener: &str, key_type: i8) -> Result<(i32, String,
         _ => return Err(ErrorCode::InvalidRequest),
     }
     let image = broker.node.image();
-    let us = image.brokers.get(broker.node.node_id());
-    let endpoint = us.and_then(|us| broker.endpoint(us, listener));
+    let keeper = broker.node.group_coordinator(&image, key);
+    let keeper = keeper.and_then(|id| image.brokers.get(id)).filter(|keeper| !keeper.fenced);
+    let keeper = keeper.ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    let endpoint = broker.endpoint(keeper, listener);
     let endpoint = endpoint.ok_or(ErrorCode::CoordinatorNotAvailable)?;
-    Ok((broker.node.node_id().0, endpoint.host.clone(), i32::from(endpoint.port)))
+    Ok((keeper.id.0, endpoint.host.clone(), i32::from(endpoint.port)))
 }

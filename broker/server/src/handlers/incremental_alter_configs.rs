@@ -6,8 +6,12 @@ use wire::ErrorCode;
 use wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, IncrementalAlterConfigsRequest,
 };
-use wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+use wire::messages::incremental_alter_configs_response::{
+    AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
+};
 
+use super::control::ask;
+use super::own_configs::refused_here;
 use crate::dispatch::{Answer, Call};
 use crate::logging::levels::{self, Change};
 
@@ -17,23 +21,65 @@ const DELETE: i8 = 1;
 
 pub(crate) fn handle(
     call: &Call,
-    request: IncrementalAlterConfigsRequest,
+    mut request: IncrementalAlterConfigsRequest,
 ) -> Answer<IncrementalAlterConfigsResponse> {
-    Answer::blocking(call, move |broker| {
-        // The control plane has looked at the form of what is asked of loggers, no further.
-        let mut answer = broker.node.incremental_alter_configs(broker.now_ms(), &request);
-        broker.reconfigure();
-        for (resource, response) in request.resources.iter().zip(&mut answer.responses) {
-            if resource.resource_type != BROKER_LOGGER || response.error_code != 0 {
+    let node_id = call.broker.node.node_id();
+    let here: Vec<_> = request
+        .resources
+        .iter()
+        .map(|one| {
+            let (code, why) = refused_here(node_id, one.resource_type, &one.resource_name)?;
+            Some(AlterConfigsResourceResponse {
+                error_code: code.code(),
+                error_message: Some(why),
+                resource_type: one.resource_type,
+                resource_name: one.resource_name.clone(),
+            })
+        })
+        .collect();
+    let mut refused = here.iter().map(Option::is_some);
+    request.resources.retain(|_| !refused.next().unwrap_or_default());
+    let loggers = Loggers::of(&request);
+    let call = call.clone();
+    Answer::Serial(Box::pin(async move {
+        // The control plane looks at the form of what is asked of loggers, no further.
+        let mut answer: IncrementalAlterConfigsResponse = ask(&call, request).await?;
+        call.broker.reconfigure();
+        loggers.alter(&mut answer);
+        let mut decided = std::mem::take(&mut answer.responses).into_iter();
+        let inserted = here.into_iter().filter_map(|refused| refused.or_else(|| decided.next()));
+        answer.responses = inserted.collect();
+        Ok(answer)
+    }))
+}
+
+/// What a request asks of this process's loggers.
+struct Loggers {
+    resources: Vec<AlterConfigsResource>,
+    validate_only: bool,
+}
+
+impl Loggers {
+    fn of(request: &IncrementalAlterConfigsRequest) -> Self {
+        let of_loggers = |one: &&AlterConfigsResource| one.resource_type == BROKER_LOGGER;
+        let resources = request.resources.iter().filter(of_loggers).cloned().collect();
+        Self { resources, validate_only: request.validate_only }
+    }
+
+    /// Changes the levels, where the form was found right.
+    fn alter(&self, answer: &mut IncrementalAlterConfigsResponse) {
+        let answers = answer.responses.iter_mut();
+        let of_loggers = answers.filter(|one| one.resource_type == BROKER_LOGGER);
+        for (resource, response) in self.resources.iter().zip(of_loggers) {
+            if response.error_code != 0 {
                 continue;
             }
-            if let Err((code, why)) = alter_loggers(resource, request.validate_only) {
+            if let Err((code, why)) = alter_loggers(resource, self.validate_only) {
                 response.error_code = code.code();
                 response.error_message = Some(why);
             }
         }
-        answer
-    })
+    }
 }
 
 fn alter_loggers(

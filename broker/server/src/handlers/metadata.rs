@@ -5,14 +5,17 @@ use std::collections::BTreeSet;
 
 use metadata::image::Topic;
 use metadata::{Image, topic_name};
+use node::ControlRequest;
 use wire::ErrorCode;
 use wire::ids::{TopicId, Uuid};
+use wire::messages::create_topics_response::CreateTopicsResponse;
 use wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use wire::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 
 use super::authorized;
+use super::control::ask_for_ourselves;
 use super::replicas::Replicas;
 use crate::dispatch::{Answer, Call};
 
@@ -31,13 +34,13 @@ pub(crate) fn handle(call: &Call, request: MetadataRequest) -> Answer<MetadataRe
     if missing.is_empty() {
         return Answer::Now(describe(call, &request));
     }
-    let inner = call.clone();
-    Answer::blocking(call, move |broker| {
-        let names: Vec<&str> = missing.iter().map(String::as_str).collect();
+    let call = call.clone();
+    Answer::Serial(Box::pin(async move {
         // What could not be made is missing from the image, and answered so.
-        broker.node.auto_create_topics(broker.now_ms(), &names);
-        describe(&inner, &request)
-    })
+        let _: CreateTopicsResponse =
+            ask_for_ourselves(&call, ControlRequest::AutoCreateTopics(missing)).await?;
+        Ok(describe(&call, &request))
+    }))
 }
 
 /// The answer to a request that mixes names and ids in a way its version does not have.
@@ -87,7 +90,7 @@ fn describe(call: &Call, request: &MetadataRequest) -> MetadataResponse {
     MetadataResponse {
         brokers: brokers.collect(),
         cluster_id: Some(broker.node.cluster_id().to_owned()),
-        controller_id: broker.node.node_id().0,
+        controller_id: broker.contact_id(),
         topics: topics(call, request, &image),
         cluster_authorized_operations: match wants_operations {
             true => authorized::CLUSTER,

@@ -85,6 +85,8 @@ pub(crate) struct Acceptor {
     pub(crate) limits: Arc<ConnectionLimits>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) drain_timeout: Duration,
+    /// Nothing is accepted before it turns true; connections wait in the backlog.
+    pub(crate) open: watch::Receiver<bool>,
 }
 
 /// A connection that was accepted and has no place yet.
@@ -97,10 +99,15 @@ struct Arrived {
 
 impl Acceptor {
     /// Accepts until `stop`, then waits for the connections to finish their requests.
-    pub(crate) async fn run(self, stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) {
         let mut connections = JoinSet::new();
         let mut stopped = stop.clone();
         let mut arrived = None;
+        tokio::select! {
+            biased;
+            () = told_to_stop(&mut stopped) => return,
+            Ok(_) = self.open.wait_for(|open| *open) => {}
+        }
         loop {
             tokio::select! {
                 biased;

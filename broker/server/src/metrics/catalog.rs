@@ -158,7 +158,7 @@ section! { STORAGE, "Logs and disks":
 
 section! { CLUSTER, "Broker and cluster":
     BROKER_STATE = Gauge "kafka_server_kafkaserver_brokerstate" []
-        "3 while the broker serves, 6 while it stops.";
+        "1 while the cluster has not taken it in, 3 while the broker serves, 6 while it stops.";
     ACTIVE_CONTROLLER = Gauge "kafka_controller_kafkacontroller_activecontrollercount" []
         "1 when this node is the active controller.";
     ACTIVE_BROKERS = Gauge "kafka_controller_kafkacontroller_activebrokercount" []

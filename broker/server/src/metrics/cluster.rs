@@ -15,6 +15,7 @@ use super::catalog::{
 use super::text::{Labels, Text};
 
 /// Kafka's numbers for the states of a broker.
+const STARTING: u8 = 1;
 const RUNNING: u8 = 3;
 const STOPPING: u8 = 6;
 
@@ -23,7 +24,15 @@ pub(crate) fn write(text: &mut Text, node: &Node, quorum: Option<QuorumState>, s
     let image = node.image();
     let this = node.node_id();
     let counts = node.partition_counts();
-    text.single(&BROKER_STATE, if stopping { STOPPING } else { RUNNING });
+    let taken_in = image.brokers.get(this).is_some_and(|broker| !broker.fenced);
+    text.single(
+        &BROKER_STATE,
+        match taken_in {
+            _ if stopping => STOPPING,
+            true => RUNNING,
+            false => STARTING,
+        },
+    );
     let fenced = image.brokers.iter().filter(|broker| broker.fenced).count();
     text.single(&ACTIVE_BROKERS, image.brokers.len() - fenced);
     text.single(&FENCED_BROKERS, fenced);

@@ -3,7 +3,8 @@
 //! Data: one worker per core, where connections live and appends and hot reads run inline.
 //! Blocking: a small pool of the same runtime for fsync, retention and cold reads. Control: one
 //! thread with a runtime of its own for the admin endpoint and the timers, so that client traffic
-//! and a throttled disk cannot stop them.
+//! and a throttled disk cannot stop them. Peers: one more for what the nodes of a quorum say to
+//! each other; the control plane itself has two threads without a runtime (`crate::control`).
 
 use std::thread::{Builder, JoinHandle};
 
@@ -29,6 +30,18 @@ pub(crate) fn data(workers: usize) -> Result<Runtime, Error> {
         .enable_all()
         .build()
         .map_err(|source| Error::Runtime { part: "data threads", source })
+}
+
+/// The runtime of the controller's listeners and of the connections to other nodes: one thread,
+/// which serves nobody else.
+pub(crate) fn peers() -> Result<Runtime, Error> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("tidelog-peers")
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Runtime { part: "thread of the quorum's connections", source })
 }
 
 /// Runs `work` to its end on a thread and runtime of its own.

@@ -28,10 +28,12 @@ impl Signals {
     }
 
     /// Blocks until a signal comes, and names it, or until `failure` says why the process cannot go
-    /// on.
+    /// on. Meanwhile, when `open` turns true, calls `on_open`.
     pub(crate) fn wait(
         self,
         mut failure: watch::Receiver<Option<String>>,
+        mut open: watch::Receiver<bool>,
+        on_open: impl FnOnce(),
     ) -> Result<&'static str, String> {
         let Self { runtime, mut terminate, mut interrupt } = self;
         let failed = async move {
@@ -45,11 +47,19 @@ impl Signals {
                 }
             }
         };
+        let opened = async move {
+            if open.wait_for(|open| *open).await.is_ok() {
+                on_open();
+            }
+            std::future::pending::<()>().await;
+        };
         runtime.block_on(async {
             tokio::select! {
+                biased;
                 _ = terminate.recv() => Ok("SIGTERM"),
                 _ = interrupt.recv() => Ok("SIGINT"),
                 why = failed => Err(why),
+                () = opened => Err("the listeners are gone".to_owned()),
             }
         })
     }

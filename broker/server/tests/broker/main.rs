@@ -10,6 +10,7 @@
 
 mod admin;
 mod configs;
+mod controller;
 mod harness;
 mod hostile;
 mod inspect;

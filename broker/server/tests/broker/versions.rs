@@ -1,7 +1,9 @@
 //! What is advertised works, at every version; what is not closes the connection.
 
 use wire::frame::decode_response;
+use wire::ids::Uuid;
 use wire::message::Request;
+use wire::messages::add_raft_voter_request::AddRaftVoterRequest;
 use wire::messages::alter_configs_request::AlterConfigsRequest;
 use wire::messages::api_versions_request::ApiVersionsRequest;
 use wire::messages::api_versions_response::ApiVersionsResponse;
@@ -15,6 +17,7 @@ use wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeC
 use wire::messages::describe_groups_request::DescribeGroupsRequest;
 use wire::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use wire::messages::describe_producers_request::DescribeProducersRequest;
+use wire::messages::describe_quorum_request::{DescribeQuorumRequest, PartitionData, TopicData};
 use wire::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use wire::messages::find_coordinator_request::FindCoordinatorRequest;
@@ -34,12 +37,15 @@ use wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchReques
 use wire::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
+use wire::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use wire::messages::sync_group_request::SyncGroupRequest;
+use wire::messages::unregister_broker_request::UnregisterBrokerRequest;
+use wire::messages::update_features_request::UpdateFeaturesRequest;
 use wire::{ApiKey, ErrorCode};
 
 use crate::harness::{Client, TestBroker, batch, metadata_request, produce_request};
 
-fn software() -> ApiVersionsRequest {
+pub(crate) fn software() -> ApiVersionsRequest {
     ApiVersionsRequest {
         client_software_name: "test".to_owned(),
         client_software_version: "1".to_owned(),
@@ -52,7 +58,7 @@ fn advertised(client: &mut Client) -> ApiVersionsResponse {
 }
 
 /// Sends the request that `make` gives for each advertised version, and decodes the answers.
-fn sweep<Q: Request>(
+pub(crate) fn sweep<Q: Request>(
     client: &mut Client,
     advertised: &mut ApiVersionsResponse,
     make: impl Fn(i16) -> Q,
@@ -124,6 +130,7 @@ fn every_advertised_version_is_answered() {
     sweep_control(client, left);
     sweep_configs(client, left);
     sweep_alter_configs(client, left);
+    sweep_quorum(client, left);
     sweep_groups(client, left);
     let missing: Vec<i16> = left.api_keys.iter().map(|api| api.api_key).collect();
     assert!(missing.is_empty(), "advertised and not tested: {missing:?}");
@@ -175,6 +182,43 @@ fn sweep_control(client: &mut Client, left: &mut ApiVersionsResponse) {
         ..InitProducerIdRequest::default()
     }) {
         assert_eq!(answer.error_code, 0, "InitProducerId {version}");
+    }
+}
+
+pub(crate) fn sweep_quorum(client: &mut Client, left: &mut ApiVersionsResponse) {
+    let topic = || TopicData {
+        topic_name: "__cluster_metadata".to_owned(),
+        partitions: vec![PartitionData::default()],
+    };
+    for (version, answer) in
+        sweep(client, left, |_| DescribeQuorumRequest { topics: vec![topic()] })
+    {
+        let partition = &answer.topics[0].partitions[0];
+        let voters = partition.current_voters.len();
+        assert_eq!((answer.error_code, partition.error_code, voters), (0, 0, 1), "{version}");
+        assert_eq!(partition.leader_id, 0, "DescribeQuorum {version}");
+    }
+    for (version, answer) in sweep(client, left, |_| UpdateFeaturesRequest::default()) {
+        assert_eq!(answer.error_code, 0, "UpdateFeatures {version}");
+    }
+    let unknown = 77;
+    for (version, answer) in sweep(client, left, |_| UnregisterBrokerRequest { broker_id: unknown })
+    {
+        assert_ne!(answer.error_code, 0, "UnregisterBroker {version}");
+    }
+    for (version, answer) in sweep(client, left, |_| AddRaftVoterRequest {
+        voter_id: unknown,
+        timeout_ms: 100,
+        ..Default::default()
+    }) {
+        assert_ne!(answer.error_code, 0, "AddRaftVoter {version}");
+    }
+    for (version, answer) in sweep(client, left, |_| RemoveRaftVoterRequest {
+        voter_id: unknown,
+        voter_directory_id: Uuid([7; 16]),
+        ..Default::default()
+    }) {
+        assert_ne!(answer.error_code, 0, "RemoveRaftVoter {version}");
     }
 }
 

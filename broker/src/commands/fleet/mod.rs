@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use plan::{Member, controller_ports, members};
 
 /// How the line begins by which a broker says that it takes clients; its address follows.
 pub(super) const READY: &str = "tidelog is ready: ";
+/// Lies beside the brokers' folders.
+const CONTROLLERS: &str = "controller-ports";
 /// How long the brokers may take to know each other once each of them is ready.
 const FORMATION_TIME_MAX: Duration = Duration::from_secs(30);
 const FORMATION_PAUSE: Duration = Duration::from_millis(100);
@@ -59,10 +62,15 @@ pub(super) fn run(wanted: &Wanted) -> Result<(), Failure> {
         let most = plan::BROKERS_MAX;
         return Err(Failure::Usage(format!("--brokers: at most {most}")));
     }
-    let controllers = match controller_ports(wanted).map_err(Failure::Usage)? {
+    let kept = kept_ports(&wanted.dir)?;
+    let is_new = kept.is_none();
+    let controllers = match controller_ports(wanted, kept).map_err(Failure::Usage)? {
         Some(ports) => ports,
         None => free_ports(wanted.brokers).map_err(Failure::Start)?,
     };
+    if is_new {
+        keep_ports(&wanted.dir, &controllers)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::Start)?;
     // Processes are started by this thread: they are to end when it does, not another one.
@@ -75,6 +83,27 @@ pub(super) fn run(wanted: &Wanted) -> Result<(), Failure> {
         }
         fleet.watch(wanted, &mut signals).await
     })
+}
+
+/// The ports of the controllers when the cluster was first started.
+fn kept_ports(dir: &Path) -> Result<Option<Vec<u16>>, Failure> {
+    let path = dir.join(CONTROLLERS);
+    let failed = |source| Failure::Path { path: path.clone(), source };
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(failed)?,
+    };
+    let ports: Option<Vec<u16>> = text.split_whitespace().map(|port| port.parse().ok()).collect();
+    let damaged = || failed(std::io::ErrorKind::InvalidData.into());
+    ports.filter(|ports| !ports.is_empty()).map(Some).ok_or_else(damaged)
+}
+
+fn keep_ports(dir: &Path, ports: &[u16]) -> Result<(), Failure> {
+    let path = dir.join(CONTROLLERS);
+    let failed = |source| Failure::Path { path: path.clone(), source };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    std::fs::write(&path, format!("{}\n", ports.join(" "))).map_err(failed)
 }
 
 /// Ports that are free now. They are held until all are known, so that no two are the same.

@@ -29,34 +29,47 @@ pub(super) struct Member {
     pub(super) arguments: Vec<String>,
 }
 
-/// The ports of the controllers, unless any free ones will do.
-pub(super) fn controller_ports(wanted: &Wanted) -> Result<Option<Vec<u16>>, String> {
+/// The ports of the controllers: those `kept` from the cluster's first start, for its voters know
+/// each other by them, or else some behind the clients'; none where any free ones will do.
+pub(super) fn controller_ports(
+    wanted: &Wanted,
+    kept: Option<Vec<u16>>,
+) -> Result<Option<Vec<u16>>, String> {
+    let count = usize::from(wanted.brokers);
     let row = |first: u16, what: &str| -> Result<Vec<u16>, String> {
-        let last = first.checked_add(wanted.brokers - 1);
-        let last =
-            last.ok_or_else(|| format!("there are no {} {what} from {first} on", wanted.brokers))?;
-        Ok((first..=last).collect())
+        let ports: Vec<u16> = (first..=u16::MAX).take(count).collect();
+        let enough = ports.len() == count;
+        enough
+            .then_some(ports)
+            .ok_or_else(|| format!("there are no {count} {what} from {first} on"))
     };
-    let mut taken = Vec::new();
-    if wanted.admin_port > 0 {
-        taken.extend(row(wanted.admin_port, "admin ports")?);
-    }
-    if wanted.port == 0 {
-        return Ok(None);
-    }
-    let controllers =
-        row(wanted.port.saturating_add(CONTROLLER_PORTS_BEHIND), "ports for controllers")?;
-    for port in row(wanted.port, "ports")?.into_iter().chain(controllers.iter().copied()) {
-        if taken.contains(&port) {
-            return Err(format!(
-                "port {port} would be used twice: brokers have {} ports from --port on, as many \
-                 from {CONTROLLER_PORTS_BEHIND} behind it on, and as many from --admin-port on",
-                wanted.brokers
-            ));
+    let controllers = match kept {
+        Some(ports) if ports.len() != count => {
+            let (dir, held) = (wanted.dir.display(), ports.len());
+            return Err(format!("{dir} holds a cluster of {held} brokers; give --brokers {held}"));
         }
-        taken.push(port);
+        Some(ports) => Some(ports),
+        None if wanted.port == 0 => None,
+        None => {
+            Some(row(wanted.port.saturating_add(CONTROLLER_PORTS_BEHIND), "ports for controllers")?)
+        }
+    };
+    let mut taken = controllers.clone().unwrap_or_default();
+    for (first, what) in [(wanted.port, "ports"), (wanted.admin_port, "admin ports")] {
+        if first == 0 {
+            continue;
+        }
+        for port in row(first, what)? {
+            if taken.contains(&port) {
+                return Err(format!(
+                    "port {port} would be used twice: each broker has one from --port on, one \
+                     from --admin-port on, and one for its controller"
+                ));
+            }
+            taken.push(port);
+        }
     }
-    Ok(Some(controllers))
+    Ok(controllers)
 }
 
 /// The brokers, with their controllers on these ports.
@@ -113,7 +126,7 @@ mod tests {
     #[test]
     fn every_broker_has_ports_and_a_folder_of_its_own() {
         let wanted = wanted(3, 9092, 9644);
-        let controllers = controller_ports(&wanted).unwrap().unwrap();
+        let controllers = controller_ports(&wanted, None).unwrap().unwrap();
         assert_eq!(controllers, [9192, 9193, 9194]);
         let members = members(&wanted, &controllers);
         assert_eq!(members.len(), 3);
@@ -133,7 +146,9 @@ mod tests {
     #[test]
     fn any_free_ports() {
         let wanted = wanted(2, 0, 0);
-        assert_eq!(controller_ports(&wanted), Ok(None));
+        assert_eq!(controller_ports(&wanted, None), Ok(None));
+        let kept = vec![50_000, 50_001];
+        assert_eq!(controller_ports(&wanted, Some(kept.clone())), Ok(Some(kept)));
         let line = members(&wanted, &[50_000, 50_001])[1].arguments.join(" ");
         assert!(line.contains("--port 0 --admin-port 0"), "{line}");
         assert!(line.contains("PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:50001"), "{line}");
@@ -144,7 +159,12 @@ mod tests {
         for (brokers, port, admin) in
             [(3, 9092, 9094), (3, 9092, 9190), (101, 9092, 0), (2, 65_535, 1), (2, 1, 65_535)]
         {
-            assert!(controller_ports(&wanted(brokers, port, admin)).is_err(), "{port} {admin}");
+            let wanted = wanted(brokers, port, admin);
+            assert!(controller_ports(&wanted, None).is_err(), "{port} {admin}");
         }
+        let kept = Some(vec![9093, 5000]);
+        assert!(controller_ports(&wanted(2, 9092, 0), kept.clone()).is_err());
+        let refused = controller_ports(&wanted(3, 0, 0), kept).unwrap_err();
+        assert!(refused.contains("a cluster of 2 brokers"), "{refused}");
     }
 }

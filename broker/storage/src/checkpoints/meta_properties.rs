@@ -17,7 +17,7 @@ const BYTES_MAX: u64 = 64 << 10;
 /// The owner of a log directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaProperties {
-    /// The cluster.
+    /// The cluster; empty while the node has not learned it from the metadata log yet.
     pub cluster_id: String,
     /// The node in it.
     pub node_id: BrokerId,
@@ -31,7 +31,9 @@ pub fn encode(properties: &MetaProperties) -> Vec<u8> {
     let mut put = |key: &str, value: &str| {
         let _ = writeln!(text, "{key}={}", escape(value));
     };
-    put("cluster.id", &properties.cluster_id);
+    if !properties.cluster_id.is_empty() {
+        put("cluster.id", &properties.cluster_id);
+    }
     if let Some(id) = properties.directory_id {
         put("directory.id", &id.to_string());
     }
@@ -68,9 +70,11 @@ pub fn decode(file: &Path, bytes: &[u8]) -> Result<MetaProperties, CheckpointErr
     let node = if version == Some(0) { broker } else { node };
     match (version, cluster, node) {
         (None, _, _) => Err(lines.bad("version is missing")),
-        (_, None, _) => Err(lines.bad("cluster.id is missing")),
+        // A node of several that has not met its cluster knows its directory, not its cluster.
+        (_, None, _) if directory.is_none() => Err(lines.bad("cluster.id is missing")),
         (_, _, None) => Err(lines.bad("node.id is missing")),
-        (_, Some(cluster_id), Some(node)) => {
+        (_, cluster, Some(node)) => {
+            let cluster_id = cluster.unwrap_or_default();
             Ok(MetaProperties { cluster_id, node_id: BrokerId(node), directory_id: directory })
         }
     }

@@ -125,7 +125,8 @@ impl LogDir {
         Ok(())
     }
 
-    /// Writes `meta.properties` where it is missing or lacks the directory's id.
+    /// Writes `meta.properties` where it is missing or lacks the directory's id or the cluster's.
+    /// An empty `cluster_id` is one that is not known yet.
     pub(super) fn format(
         &self,
         cluster_id: &str,
@@ -133,13 +134,16 @@ impl LogDir {
         directory_id: Uuid,
     ) -> Result<(), DiskError> {
         let mut properties = held(&self.properties);
-        if properties.as_ref().is_some_and(|properties| properties.directory_id.is_some()) {
+        let known = properties.as_ref();
+        let id = known.and_then(|properties| properties.directory_id);
+        let cluster = known.map_or("", |properties| properties.cluster_id.as_str());
+        if id.is_some() && (!cluster.is_empty() || cluster_id.is_empty()) {
             return Ok(());
         }
         let new = MetaProperties {
             cluster_id: cluster_id.to_owned(),
             node_id,
-            directory_id: Some(directory_id),
+            directory_id: Some(id.unwrap_or(directory_id)),
         };
         meta_properties::write(&*self.disk, &self.path.join(meta_properties::FILE), &new)?;
         *properties = Some(new);

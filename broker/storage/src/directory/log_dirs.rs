@@ -121,12 +121,15 @@ impl LogDirs {
         &self.dirs
     }
 
-    /// The cluster that the directories belong to; None while none is formatted.
+    /// The cluster that the directories belong to; None while none is formatted for one.
     pub fn cluster_id(&self) -> Option<String> {
-        self.dirs.iter().find_map(|dir| dir.properties()).map(|properties| properties.cluster_id)
+        let mut ids = self.dirs.iter().filter_map(|dir| dir.properties()).map(|p| p.cluster_id);
+        ids.find(|id| !id.is_empty())
     }
 
     /// Formats the directories that are not yet, each with an id made of the caller's randomness.
+    /// A node of several may not know its cluster yet: `cluster_id` is empty then, and a later call
+    /// adds it.
     pub fn format(
         &self,
         cluster_id: &str,
@@ -146,12 +149,15 @@ impl LogDirs {
 
     fn check_owners(&self, cluster_id: Option<&str>) -> Result<(), DirectoryError> {
         let stored = self.cluster_id();
-        let expected = cluster_id.or(stored.as_deref());
+        let expected = cluster_id.filter(|id| !id.is_empty()).or(stored.as_deref());
         let mut ids: BTreeMap<Uuid, &Path> = BTreeMap::new();
         for dir in &self.dirs {
             let Some(properties) = dir.properties() else { continue };
             let path = dir.path().to_path_buf();
-            if let Some(expected) = expected.filter(|expected| *expected != properties.cluster_id) {
+            let other = |expected: &&str| {
+                !properties.cluster_id.is_empty() && *expected != properties.cluster_id
+            };
+            if let Some(expected) = expected.filter(other) {
                 let expected = expected.to_owned();
                 let found = properties.cluster_id;
                 return Err(DirectoryError::OtherCluster { dir: path, found, expected });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wire::ErrorCode;
+use wire::ids::BrokerId;
 use wire::messages::config_record::ConfigRecord;
 
 use super::{Alteration, Altered, Configs};
@@ -29,13 +30,11 @@ const FIXED: &[&str] = &["listeners", "listener.security.protocol.map"];
 
 pub(super) fn alter(ctx: &Context<'_>, one: &Alteration<'_>) -> Result<Vec<ConfigRecord>, Refusal> {
     let keys = &ctx.settings.broker;
-    let resource = match one.name {
-        "" => Resource::all_brokers(),
-        name => {
-            is_this_broker(ctx, name)?;
-            Resource::broker(ctx.settings.node_id)
-        }
+    let broker = match one.name {
+        "" => None,
+        name => Some(known_broker(ctx, name)?),
     };
+    let resource = broker.map_or_else(Resource::all_brokers, Resource::broker);
     let mut altered = Altered::new(ctx, &resource, one, |key| list_default(keys, key))?;
     let own = |key: &String| !keys.is_private(key);
     altered.before.retain(|key, _| own(key));
@@ -43,19 +42,22 @@ pub(super) fn alter(ctx: &Context<'_>, one: &Alteration<'_>) -> Result<Vec<Confi
         let named = |key: &str| one.changes.iter().any(|change| change.name == key);
         altered.after.retain(|key, _| own(key) || named(key));
     }
-    validate(ctx, one.name.is_empty(), &altered)?;
+    validate(ctx, broker, &altered)?;
     Ok(altered.records(&resource))
 }
 
-/// Only the broker that is asked can be configured by its id.
-pub(in crate::control) fn is_this_broker(ctx: &Context<'_>, name: &str) -> Result<(), Refusal> {
-    let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRequest, message));
-    let node = ctx.settings.node_id;
-    match name.parse::<i32>() {
-        Ok(id) if id == node.0 => Ok(()),
-        Ok(_) => invalid(format!("Unexpected broker id, expected {node}, but received {name}")),
-        Err(_) => invalid(format!("Node id must be an integer, but it is: {name}")),
+/// The broker of this name, which has to be registered. That it was asked itself is looked at where
+/// the request came in: the controller decides for all.
+pub(in crate::control) fn known_broker(ctx: &Context<'_>, name: &str) -> Result<BrokerId, Refusal> {
+    let Ok(id) = name.parse::<i32>().map(BrokerId) else {
+        let message = format!("Node id must be an integer, but it is: {name}");
+        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    };
+    if ctx.image.brokers.get(id).is_some() || id == ctx.settings.node_id {
+        return Ok(id);
     }
+    let message = format!("No broker with id {id} found.");
+    Err(Refusal::new(ErrorCode::BrokerIdNotRegistered, message))
 }
 
 fn list_default(keys: &BrokerKeys, key: &str) -> Result<String, Refusal> {
@@ -69,7 +71,9 @@ fn list_default(keys: &BrokerKeys, key: &str) -> Result<String, Refusal> {
     }
 }
 
-fn validate(ctx: &Context<'_>, for_all: bool, altered: &Altered) -> Result<(), Refusal> {
+/// `broker` is the one that is changed; `None` for all.
+fn validate(ctx: &Context<'_>, broker: Option<BrokerId>, altered: &Altered) -> Result<(), Refusal> {
+    let for_all = broker.is_none();
     let keys = &ctx.settings.broker;
     let after = &altered.after;
     let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRequest, message));
@@ -101,9 +105,10 @@ fn validate(ctx: &Context<'_>, for_all: bool, altered: &Altered) -> Result<(), R
              [{names}]"
         ));
     }
-    let now = keys.layers(ctx.image, ctx.settings.node_id);
+    let broker = broker.unwrap_or(ctx.settings.node_id);
+    let now = keys.layers(ctx.image, broker);
     let changed = Arc::new(after.clone());
-    check_change(ctx, now, now.with(for_all, &changed))
+    check_change(ctx, broker, now, now.with(for_all, &changed))
 }
 
 fn check_types(keys: &BrokerKeys, after: &Configs) -> Result<(), Refusal> {
@@ -122,7 +127,12 @@ fn check_types(keys: &BrokerKeys, after: &Configs) -> Result<(), Refusal> {
 }
 
 /// What a value may not be because of the one in force, or of others.
-fn check_change(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<(), Refusal> {
+fn check_change(
+    ctx: &Context<'_>,
+    broker: BrokerId,
+    now: Layers<'_>,
+    next: Layers<'_>,
+) -> Result<(), Refusal> {
     let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRequest, message));
     let number = |layers: Layers<'_>, name: &str| -> Option<i64> {
         layers.value(name)?.text.trim().parse().ok()
@@ -148,7 +158,7 @@ fn check_change(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<
             return invalid(format!("{name} changes with a restart only"));
         }
     }
-    check_listeners(ctx, now, next)?;
+    check_listeners(ctx, broker, now, next)?;
     for (local, all) in [
         ("log.local.retention.ms", "retention.ms"),
         ("log.local.retention.bytes", "retention.bytes"),
@@ -166,8 +176,13 @@ fn check_change(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<
     Ok(())
 }
 
-fn check_listeners(ctx: &Context<'_>, now: Layers<'_>, next: Layers<'_>) -> Result<(), Refusal> {
-    let node = ctx.image.brokers.get(ctx.settings.node_id);
+fn check_listeners(
+    ctx: &Context<'_>,
+    broker: BrokerId,
+    now: Layers<'_>,
+    next: Layers<'_>,
+) -> Result<(), Refusal> {
+    let node = ctx.image.brokers.get(broker);
     for endpoint in node.iter().flat_map(|node| &node.endpoints) {
         for key in NEVER_ZERO {
             let value = |layers: Layers<'_>| layers.of_listener(&endpoint.listener, key);

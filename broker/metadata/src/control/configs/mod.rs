@@ -179,7 +179,7 @@ fn alter_one(ctx: &Context<'_>, one: &Alteration<'_>) -> Result<Vec<ConfigRecord
         return Err(invalid(format!("Null value not supported for : {}", nulls.join(", "))));
     }
     if one.kind == BROKER_LOGGER && !one.replaces {
-        broker::is_this_broker(ctx, one.name)?;
+        broker::known_broker(ctx, one.name)?;
         return Ok(Vec::new());
     }
     match ResourceKind::from_i8(one.kind) {

@@ -260,12 +260,19 @@ fn broker_configs_are_altered_where_they_can_change() {
         ("1", (0, "num.io.threads", Some("7")), ErrorCode::InvalidRequest),
         ("1", (2, "message.max.bytes", Some("1")), ErrorCode::InvalidConfig),
         ("1", (2, "no.such.list", Some("1")), ErrorCode::InvalidConfig),
-        ("2", (0, "message.max.bytes", Some("9")), ErrorCode::InvalidRequest),
+        ("2", (0, "message.max.bytes", Some("9")), ErrorCode::BrokerIdNotRegistered),
         ("one", (0, "message.max.bytes", Some("9")), ErrorCode::InvalidRequest),
     ] {
         assert_eq!(alter(&mut h, BROKER, name, &[op]), expected, "{name} {op:?}");
     }
     assert_eq!(h.image, before);
+    // The controller decides for the others too, by what is set on them.
+    h.register(2);
+    assert_eq!(set(&mut h, BROKER, "2", "num.io.threads", "4"), ErrorCode::None);
+    assert_eq!(set(&mut h, BROKER, "2", "num.io.threads", "9"), ErrorCode::InvalidRequest);
+    let other = Resource::broker(BrokerId(2));
+    assert_eq!(h.image.configs.value(&other, "num.io.threads"), Some("4"));
+    assert_eq!(h.image.configs.value(&own, "num.io.threads"), Some("16"));
 }
 
 #[test]

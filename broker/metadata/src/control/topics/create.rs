@@ -13,7 +13,7 @@ use wire::messages::create_topics_response::{
 };
 use wire::messages::topic_record::TopicRecord;
 
-use super::super::{Context, Decision, PARTITIONS_PER_REQUEST_MAX, Refusal, placement};
+use super::super::{Context, Decision, PARTITIONS_PER_REQUEST_MAX, Refusal, Settings, placement};
 use crate::image::{Image, NO_LEADER, Partition, ResourceKind};
 use crate::topic_config::Resolved;
 use crate::topic_name;
@@ -72,13 +72,22 @@ pub fn create_topics(
 /// Decides the creation of topics on first use, by the broker's defaults or, for the brokers' own
 /// topics, by theirs. Whether the client and the configuration allow it is the caller's business.
 pub fn auto_create(ctx: &mut Context<'_>, names: &[&str]) -> Decision<CreateTopicsResponse> {
+    let request = auto_create_request(ctx.image, ctx.settings, names);
+    create_topics(ctx, &request)
+}
+
+/// What a broker asks of the controller to create topics on first use.
+pub fn auto_create_request(
+    image: &Image,
+    settings: &Settings,
+    names: &[&str],
+) -> CreateTopicsRequest {
     let config = |name: &str, value: String| CreatableTopicConfig {
         name: name.to_owned(),
         value: Some(value),
     };
-    let settings = ctx.settings;
     // Several brokers cannot replicate yet: groups work all the same.
-    let several = ctx.image.brokers.len() > 1;
+    let several = image.brokers.len() > 1;
     let topic = |name: &str| {
         let plain = CreatableTopic {
             name: name.to_owned(),
@@ -101,7 +110,7 @@ pub fn auto_create(ctx: &mut Context<'_>, names: &[&str]) -> Decision<CreateTopi
         }
     };
     let topics = names.iter().map(|name| topic(name)).collect();
-    create_topics(ctx, &CreateTopicsRequest { topics, ..Default::default() })
+    CreateTopicsRequest { topics, ..Default::default() }
 }
 
 fn create_one(

@@ -4,7 +4,7 @@ mod create;
 mod delete;
 mod partitions;
 
-pub use create::{auto_create, create_topics};
+pub use create::{auto_create, auto_create_request, create_topics};
 pub use delete::delete_topics;
 pub use partitions::create_partitions;
 

@@ -7,5 +7,6 @@ pub(super) mod accepted_security;
 pub(super) mod coordinator;
 pub(super) mod log;
 pub(super) mod node;
+pub(super) mod quorum;
 pub(super) mod removed;
 pub(super) mod tidelog;

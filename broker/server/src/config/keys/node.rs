@@ -9,7 +9,7 @@ pub(in crate::config) const KEYS: &[Def] = &[
     list("process.roles", "broker,controller")
         .filled()
         .check(Check::OneOf(&["broker", "controller"]))
-        .doc("What this process is; one process is both for now."),
+        .doc("What this process is: broker, controller, or both."),
     unset("broker.rack", Kind::Text).doc("The rack of this node, told to clients."),
     list("listeners", "PLAINTEXT://:9092")
         .filled()
@@ -26,9 +26,10 @@ pub(in crate::config) const KEYS: &[Def] = &[
     .per_broker(),
     unset("inter.broker.listener.name", Kind::Text)
         .doc("The listener of the brokers among themselves; max.connections leaves it room."),
-    unset("controller.listener.names", Kind::List)
-        .filled()
-        .doc("The listeners of the controller; not opened while the quorum is this process alone."),
+    unset("controller.listener.names", Kind::List).filled().doc(
+        "The listeners of the controller, for other controllers, brokers and tools; other nodes \
+         are reached by the first.",
+    ),
     int("socket.listen.backlog.size", "50")
         .min(1.0)
         .doc("Connections that the kernel keeps waiting for acceptance."),

@@ -1,7 +1,7 @@
 //! Configuration files, whole.
 
 use super::{Layers, Loaded, TempDir, load};
-use crate::config::{ConfigErrors, Note};
+use crate::config::{ConfigErrors, Formation, Note};
 
 fn read(name: &str, text: impl AsRef<[u8]>) -> Result<Loaded, ConfigErrors> {
     let dir = TempDir::new(&format!("files-{:?}", std::thread::current().id()));
@@ -50,7 +50,6 @@ fn a_usual_file_of_kafka_starts_the_broker() {
     assert_eq!(loaded.settings.node.node_id, 1);
     assert_eq!(loaded.settings.listeners.len(), 1);
     let unused = [
-        "controller.quorum.bootstrap.servers",
         "num.io.threads",
         "num.network.threads",
         "share.coordinator.state.topic.min.isr",
@@ -59,8 +58,10 @@ fn a_usual_file_of_kafka_starts_the_broker() {
         "transaction.state.log.replication.factor",
     ];
     let unused = Note::NoMeaning(unused.map(str::to_owned).to_vec());
-    let closed = "listener CONTROLLER is not opened: the quorum is this process alone";
-    assert_eq!(loaded.notes, [unused, Note::Plain(closed.to_owned())]);
+    assert_eq!(loaded.notes, [unused]);
+    // Its one bootstrap server is the node itself.
+    assert_eq!(loaded.settings.quorum.formation, Formation::Alone);
+    assert_eq!(loaded.settings.controller_listeners.len(), 1);
 }
 
 #[test]

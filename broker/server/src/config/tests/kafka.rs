@@ -8,8 +8,16 @@ use crate::config::{Def, Kind, Note, Role, Update, registry};
 const FACTS: &str = include_str!("kafka-4.3.1.tsv");
 
 /// Defaults that differ on purpose; each stands in broker/docs/configuration.md.
-const OTHER_DEFAULTS: &[&str] =
-    &["controller.listener.names", "log.dir", "max.connections.per.ip", "node.id", "process.roles"];
+const OTHER_DEFAULTS: &[&str] = &[
+    "broker.heartbeat.interval.ms",
+    "broker.session.timeout.ms",
+    "controller.listener.names",
+    "controller.quorum.fetch.timeout.ms",
+    "log.dir",
+    "max.connections.per.ip",
+    "node.id",
+    "process.roles",
+];
 
 struct Fact {
     name: &'static str,

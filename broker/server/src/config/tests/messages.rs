@@ -77,11 +77,6 @@ fn refusals_by_meaning() {
         ),
         (&["broker.id=-2"], "--set: broker.id=-2: expected -1, or a number not below 0"),
         (
-            &["process.roles=broker"],
-            "--set: process.roles=broker: a process is broker and controller at once for now, \
-             write broker,controller",
-        ),
-        (
             &["log.dirs=/a,"],
             "--set: log.dirs=/a,: expected a list separated by commas that is not empty, without \
              empty elements",
@@ -246,7 +241,7 @@ fn what_is_not_built_is_said() {
     let text = notes("tidelog.remote.url=file:///a");
     assert!(text.contains("tiering is not built yet"), "{text}");
     let text = notes("offsets.topic.replication.factor=3");
-    assert!(text.contains("this node is alone"), "{text}");
+    assert!(text.contains("replication is not built yet"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,188 @@
+//! Three nodes make one cluster: they elect, decide, pass on, lose each other and come back.
+
+mod world;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use storage::disk::Disk;
+use wire::ErrorCode;
+use wire::messages::create_topics_request::CreateTopicsRequest;
+
+use self::world::{World, code_of, create_request};
+
+fn names(world: &World, at: usize) -> BTreeSet<String> {
+    world.node(at).image().topics.iter().map(|topic| topic.name.to_string()).collect()
+}
+
+#[test]
+fn three_nodes_form_one_cluster() {
+    let mut world = World::new(3, 1);
+    let took = world.until("formation", 2_000, |world| {
+        world.hosts.iter().all(|host| host.ready) && world.leader().is_some()
+    });
+    println!("formed in {took} ms");
+    world.agree();
+    let image = world.node(0).image();
+    assert_eq!(image.brokers.iter().filter(|broker| broker.is_active()).count(), 3);
+    let id = image.cluster_id().unwrap().to_owned();
+    assert!((0..3).all(|at| world.node(at).cluster_id() == id));
+    assert_eq!(world.node(1).control_status().voters.len(), 3);
+}
+
+#[test]
+fn what_a_follower_is_asked_the_controller_decides() {
+    let mut world = World::new(3, 2);
+    let leader = world.settle();
+    let follower = (leader + 1) % 3;
+    assert_eq!(world.create(follower, "orders"), ErrorCode::None);
+    assert_eq!(world.create(follower, "orders"), ErrorCode::TopicAlreadyExists);
+    assert_eq!(world.create(leader, "payments"), ErrorCode::None);
+    // The leader's own answer comes when its image shows the topic.
+    assert!(names(&world, leader).contains("payments"));
+    world.agree();
+    // Partitions of one replica spread over the brokers, each served where it is.
+    let image = world.node(leader).image();
+    let topic = image.topics.by_name("orders").unwrap();
+    let leaders: BTreeSet<_> = topic.partitions.iter().map(|(_, p)| p.leader).collect();
+    assert_eq!(leaders.len(), 3);
+    for (index, partition) in topic.partitions.iter() {
+        let at = usize::try_from(partition.leader.0).unwrap();
+        assert!(world.node(at).partition(topic.id, *index).is_ok());
+    }
+}
+
+#[test]
+fn the_loss_of_the_controller_loses_nothing() {
+    let mut world = World::new(3, 3);
+    world.settle();
+    let mut made = BTreeSet::new();
+    for round in 0..6 {
+        let leader = world.settle();
+        let at = (leader + 1) % 3;
+        let name = format!("before-{round}");
+        assert_eq!(world.create(at, &name), ErrorCode::None);
+        made.insert(name);
+        // Asked for, and the controller dies before or after it has decided.
+        let name = format!("during-{round}");
+        let token = world.ask(at, create_request(&name));
+        world.run(round);
+        world.kill(leader);
+        let took = world.until("another controller", 5_000, |world| {
+            world.leader().is_some_and(|now| now != leader)
+        });
+        println!("another controller after {took} ms");
+        world.until("an answer", 40_000, |world| world.answers.contains_key(&token));
+        let code = code_of(&world.answers[&token]);
+        // Asked again by this broker after the loss, it may have been made the first time.
+        assert!([ErrorCode::None, ErrorCode::TopicAlreadyExists].contains(&code), "{code}");
+        made.insert(name);
+        world.start(leader);
+        world.settle();
+        world.agree();
+        assert_eq!(names(&world, leader), made);
+    }
+}
+
+#[test]
+fn what_was_not_committed_is_cut() {
+    let mut world = World::new(3, 4);
+    let old = world.settle();
+    world.agree();
+    // Nobody hears the leader any more; it decides, and the decision is on its disk alone.
+    let others = [(old + 1) % 3, (old + 2) % 3];
+    world.cut = others.iter().map(|other| (old.min(*other), old.max(*other))).collect();
+    let token = world.ask(old, create_request("lost"));
+    world.until("another leader", 5_000, |world| {
+        others.iter().all(|at| {
+            let leader = world.node(*at).control_status().leader;
+            leader.is_some_and(|leader| leader.0 != old as i32)
+        })
+    });
+    assert!(!names(&world, old).contains("lost"), "what is not committed is not shown");
+    assert_eq!(world.create(others[0], "kept"), ErrorCode::None);
+    world.cut.clear();
+    world.settle();
+    world.agree();
+    world.until("an answer", 40_000, |world| world.answers.contains_key(&token));
+    assert_eq!(code_of(&world.answers[&token]), ErrorCode::NotController);
+    assert_eq!(names(&world, old), BTreeSet::from(["kept".to_owned()]));
+    // Nor does it come back from the disk.
+    world.kill(old);
+    world.start(old);
+    world.settle();
+    world.agree();
+    assert_eq!(names(&world, old), BTreeSet::from(["kept".to_owned()]));
+}
+
+#[test]
+fn a_wiped_node_takes_the_snapshot_and_votes_anew() {
+    let mut world = World::new(3, 5);
+    world.snapshot_bytes = 2_000;
+    for at in 0..3 {
+        world.kill(at);
+        world.start(at);
+    }
+    let leader = world.settle();
+    for n in 0..40 {
+        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
+    }
+    // What snapshots stand for is given up after a week.
+    world.now += 8 * 24 * 3_600_000;
+    world.run(3_000);
+    let leader = world.settle();
+    for n in 40..60 {
+        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
+    }
+    let wiped = (leader + 1) % 3;
+    world.wipe(wiped);
+    let votes = |world: &World| {
+        let voters = &world.node(leader).control_status().voters;
+        voters.iter().find(|voter| voter.id.0 == wiped as i32).map(|voter| voter.directory)
+    };
+    let before = votes(&world);
+    world.start(wiped);
+    world.settle();
+    world.agree();
+    assert_eq!(names(&world, wiped).len(), 60);
+    let files = world.hosts[wiped].disk.list(Path::new("/data/__cluster_metadata-0")).unwrap();
+    let from_the_start = files.iter().any(|file| file.name == "00000000000000000000.log");
+    assert!(!from_the_start, "it has fetched the log, not the snapshot: {files:?}");
+    world.until("another directory votes", 10_000, |world| {
+        votes(world).is_some() && votes(world) != before
+    });
+    assert!(world.hosts.iter().all(|host| host.fatal.is_none()));
+}
+
+#[test]
+fn many_topics_in_one_question_are_one_change() {
+    let mut world = World::new(3, 6);
+    let leader = world.settle();
+    let topics = (0..100).flat_map(|n| create_request(&format!("topic-{n}")).topics).collect();
+    let request = CreateTopicsRequest { topics, ..Default::default() };
+    let follower = (leader + 2) % 3;
+    let token = world.ask(follower, request);
+    let whole = |world: &World, at: usize| [0, 100].contains(&names(world, at).len());
+    world.until("an answer", 10_000, |world| {
+        assert!((0..3).all(|at| whole(world, at)));
+        world.answers.contains_key(&token)
+    });
+    world.agree();
+    assert_eq!(names(&world, follower).len(), 100);
+}
+
+#[test]
+fn a_broker_that_stops_is_let_go() {
+    let mut world = World::new(3, 7);
+    let leader = world.settle();
+    world.agree();
+    let going = (leader + 1) % 3;
+    world.tell(going, tidelog_node::ControlEvent::Shutdown);
+    world.until("it may stop", 3_000, |world| world.hosts[going].may_stop);
+    let image = world.node(leader).image();
+    assert!(!image.brokers.get(wire::ids::BrokerId(going as i32)).unwrap().is_active());
+    // The controller itself: another takes over at once.
+    let now = world.leader().unwrap();
+    world.tell(now, tidelog_node::ControlEvent::Shutdown);
+    world.until("it may stop", 5_000, |world| world.hosts[now].may_stop);
+}

@@ -1,0 +1,25 @@
+"""Runs the scenarios: python -m tests.cluster [--long] [--seed N] [NAME...]."""
+
+import argparse
+import sys
+
+from . import clients, failover, formation, quorum, suite  # noqa: F401  (registers them)
+from .context import Context
+
+
+def main():
+    """Reads the command line and runs."""
+    parser = argparse.ArgumentParser(prog="cluster")
+    parser.add_argument("--seed", type=int, default=20261122)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("only", nargs="*", help="run scenarios whose name holds one of these")
+    options = parser.parse_args()
+    context = Context(options.seed, 1_000 if options.long else 150)
+    try:
+        failed = suite.run(context, options.only)
+    finally:
+        context.close()
+    sys.exit(1 if failed else 0)
+
+
+main()

@@ -58,9 +58,9 @@ impl Broker {
         self.clock.now_ms()
     }
 
-    /// Whom clients are told to ask what is the controller's: this broker, which lives as it answers
-    /// and passes on what it does not decide. The active controller may have died a moment ago, and
-    /// some clients wait long for it.
+    /// Whom clients are told to ask what is the controller's: this broker, which lives as it
+    /// answers and passes on what it does not decide. The active controller may have died a moment
+    /// ago, and some clients wait long for it.
     pub(crate) fn contact_id(&self) -> i32 {
         let image = self.node.image();
         let here = self.node.node_id();

@@ -108,10 +108,15 @@ fn peace(world: &mut World) {
             assert_eq!(there, *expected, "{name}, as confirmed");
         }
     }
-    // And it decides.
-    world.client(0, Act::Create, "the-last".to_owned());
-    world.until("an answer in peace", 10_000, |world| world.clients.is_empty());
-    let last = world.last_code;
-    let made = [Some(ErrorCode::None), Some(ErrorCode::TopicAlreadyExists)].contains(&last);
-    assert!(made, "{last:?}");
+    // And it decides, at the latest when asked again: who leads may yet change once, by a campaign
+    // that began before.
+    for again in 0.. {
+        world.client(0, Act::Create, "the-last".to_owned());
+        world.until("an answer in peace", 10_000, |world| world.clients.is_empty());
+        match world.last_code {
+            Some(ErrorCode::None | ErrorCode::TopicAlreadyExists) => return,
+            Some(ErrorCode::NotController) if again < 2 => {}
+            other => panic!("no decision in peace: {other:?}"),
+        }
+    }
 }

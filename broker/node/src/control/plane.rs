@@ -29,7 +29,10 @@ const HEAL_WAIT_MS: i64 = 1_000;
 
 /// All of the control plane's state. One lock holds it.
 pub(crate) struct Plane {
+    /// The time as given, which stamps records. It may be set back.
     pub(super) now_ms: i64,
+    /// The milliseconds that have passed since the first event; waits go by it.
+    pub(super) passed_ms: i64,
     pub(super) random: Random,
     pub(super) log: MetadataLog,
     pub(super) settings: Settings,
@@ -94,6 +97,7 @@ impl Plane {
         let applied = log.image_end();
         Self {
             now_ms: 0,
+            passed_ms: 0,
             random,
             log,
             settings,
@@ -121,7 +125,7 @@ impl Plane {
 
     /// Takes an event and says what to do about it.
     pub(crate) fn take(&mut self, now_ms: i64, event: ControlEvent) -> Vec<ControlEffect> {
-        self.now_ms = now_ms;
+        self.advance(now_ms);
         if self.broken.is_some() {
             self.heal();
         } else if !self.started {
@@ -186,7 +190,7 @@ impl Plane {
 
     /// Begins, on a node that is alone: it leads, and its state is whole.
     pub(crate) fn start_alone(&mut self, now_ms: i64) -> Result<(), Error> {
-        self.now_ms = now_ms;
+        self.advance(now_ms);
         self.started = true;
         self.step(Event::Start);
         self.settle();
@@ -213,6 +217,13 @@ impl Plane {
     /// The cluster's id is known from now on.
     pub(crate) fn learn_cluster(&mut self, cluster_id: &str) {
         self.cluster_id = Some(cluster_id.to_owned());
+    }
+
+    /// A clock that is set back holds up nothing: what had passed has passed.
+    fn advance(&mut self, now_ms: i64) {
+        let step = now_ms.saturating_sub(self.now_ms).max(0);
+        self.passed_ms = self.passed_ms.saturating_add(step);
+        self.now_ms = now_ms;
     }
 
     fn tick(&mut self) {
@@ -317,7 +328,7 @@ impl Plane {
     fn broke(&mut self, error: Error) {
         let why = error.to_string();
         let heals = error.disk_error().is_some_and(DiskError::heals);
-        self.broken = Some(self.now_ms.saturating_add(HEAL_WAIT_MS));
+        self.broken = Some(self.passed_ms.saturating_add(HEAL_WAIT_MS));
         self.failures.push(error);
         self.outcomes.clear();
         self.give_up_proposals(ErrorCode::KafkaStorageError, &why);
@@ -333,7 +344,7 @@ impl Plane {
 
     /// After a failed write: what is on disk decides what was appended.
     fn heal(&mut self) {
-        let due = self.broken.is_none_or(|at| self.config.is_alone() || self.now_ms >= at);
+        let due = self.broken.is_none_or(|at| self.config.is_alone() || self.passed_ms >= at);
         if !due {
             return;
         }
@@ -344,7 +355,7 @@ impl Plane {
                 self.settle();
             }
             Err(error) => {
-                self.broken = Some(self.now_ms.saturating_add(HEAL_WAIT_MS));
+                self.broken = Some(self.passed_ms.saturating_add(HEAL_WAIT_MS));
                 self.failures.push(error);
             }
         }

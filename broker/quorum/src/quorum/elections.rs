@@ -1,14 +1,14 @@
 //! From role to role: who begins to campaign when, and what ends a role.
 
 use wire::ErrorCode;
-use wire::ids::{BrokerId, LeaderEpoch};
+use wire::ids::{BrokerId, LeaderEpoch, Offset};
 
 use super::outbox::Asked;
 use super::state::{Campaign, Follower, Resigned, State, Unattached};
 use super::{Quorum, Role, Stop};
 use crate::clock::Ms;
 use crate::{
-    Effect, ElectionState, EndEpochRequest, Endpoint, FetchRequest, ReplicaKey, Request,
+    Bootstrap, Effect, ElectionState, EndEpochRequest, Endpoint, FetchRequest, ReplicaKey, Request,
     VoteRequest,
 };
 
@@ -166,12 +166,14 @@ impl Quorum {
 
     pub(super) fn count_votes(&mut self) -> Result<(), Stop> {
         let voters = self.log.voters.latest();
-        let (won, lost) = match &self.state {
+        let (campaign, needed) = match &self.state {
+            State::Prospective(campaign) if self.would_form() => (campaign, voters.len()),
             State::Prospective(campaign) | State::Candidate(campaign) => {
-                (campaign.is_won(voters), campaign.is_lost(voters))
+                (campaign, voters.majority())
             }
             _ => return Ok(()),
         };
+        let (won, lost) = (campaign.is_won(voters, needed), campaign.is_lost(voters, needed));
         match (self.role(), won) {
             (Role::Prospective, true) => self.stand(),
             (Role::Candidate, true) => self.lead()?,
@@ -180,6 +182,12 @@ impl Quorum {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the quorum would be formed by this node's election. A majority of empty disks may be
+    /// what is left of a quorum that others remember: it is formed by all, or not at all.
+    fn would_form(&self) -> bool {
+        self.log.end() == Offset(0) && matches!(self.config.bootstrap, Bootstrap::Static(_))
     }
 
     /// A majority would not have it: most likely they hear the leader that it does not hear.

@@ -93,13 +93,13 @@ impl Campaign {
         voters.iter().filter(said).count()
     }
 
-    pub(super) fn is_won(&self, voters: &Voters) -> bool {
-        self.count(voters, true) >= voters.majority()
+    pub(super) fn is_won(&self, voters: &Voters, needed: usize) -> bool {
+        self.count(voters, true) >= needed
     }
 
-    /// Whether so many have refused that the rest makes no majority.
-    pub(super) fn is_lost(&self, voters: &Voters) -> bool {
-        self.count(voters, false) > voters.len().saturating_sub(voters.majority())
+    /// Whether so many have refused that the rest is too few.
+    pub(super) fn is_lost(&self, voters: &Voters, needed: usize) -> bool {
+        self.count(voters, false) > voters.len().saturating_sub(needed)
     }
 
     pub(super) fn granting(&self) -> Vec<BrokerId> {

@@ -5,7 +5,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use storage::disk::Disk;
+use storage::disk::{Disk, read_file};
 use wire::ErrorCode;
 use wire::messages::create_topics_request::CreateTopicsRequest;
 
@@ -152,6 +152,38 @@ fn a_wiped_node_takes_the_snapshot_and_votes_anew() {
         votes(world).is_some() && votes(world) != before
     });
     assert!(world.hosts.iter().all(|host| host.fatal.is_none()));
+}
+
+#[test]
+fn two_wiped_disks_of_three_form_nothing() {
+    let mut world = World::new(3, 8);
+    let leader = world.settle();
+    assert_eq!(world.create(leader, "kept"), ErrorCode::None);
+    world.agree();
+    let survivor = (leader + 1) % 3;
+    let others = [(survivor + 1) % 3, (survivor + 2) % 3];
+    let epoch = world.node(survivor).control_status().epoch;
+    for at in others {
+        world.wipe(at);
+    }
+    world.kill(survivor);
+    let log = Path::new("/data/__cluster_metadata-0/00000000000000000000.log");
+    let before = read_file(&world.hosts[survivor].disk, log, 1 << 20).unwrap();
+    // An election would begin an epoch.
+    let latest = |world: &World| {
+        let up = world.hosts.iter().filter_map(|host| host.node.as_ref());
+        up.map(|node| node.control_status().epoch).max()
+    };
+    // Neither by themselves nor with who remembers the cluster.
+    others.into_iter().for_each(|at| world.start(at));
+    world.run(10_000);
+    assert!(latest(&world) <= Some(epoch), "a second cluster");
+    world.start(survivor);
+    world.run(10_000);
+    assert!(latest(&world) <= Some(epoch), "a second cluster");
+    assert!(world.hosts.iter().all(|host| host.fatal.is_none()));
+    let after = read_file(&world.hosts[survivor].disk, log, 1 << 20).unwrap();
+    assert!(after.starts_with(&before), "its metadata is gone");
 }
 
 #[test]

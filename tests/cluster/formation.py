@@ -42,17 +42,27 @@ def all_restart_and_are_the_same_cluster(context):
 
 
 @suite.scenario
-def two_of_three_are_enough(context):
-    """A majority forms the cluster; the third joins when it comes."""
+def all_three_form_and_two_go_on(context):
+    """A cluster is formed by all of its controllers (decision 006); a majority carries it on."""
     cluster = context.own()
     first, second, third = cluster.members
     first.start(wait=False)
     second.start(wait=False)
+    procs.wait_until(lambda: second.http("/livez")[0] == 200, "it lives", 20)
+    until = time.monotonic() + 3
+
+    def never_ready():
+        assert not first.ready(), first.tail()
+        return time.monotonic() > until
+    procs.wait_until(never_ready, "three seconds pass", 10, 0.1)
+    third.start(wait=False)
+    cluster.wait_formed()
+    assert len(cluster.cluster_ids()) == 1
+    third.kill()
     cluster.wait_formed(members=[first, second])
     topic = context.topic(first.address)
     third.start(wait=False)
     cluster.wait_formed()
-    assert len(cluster.cluster_ids()) == 1
     assert topic in context.admin(third.address).list_topics(timeout=10).topics
 
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from . import clients, failover, formation, quorum, suite  # noqa: F401  (registers them)
+from . import clients, failover, formation, load, quorum, suite  # noqa: F401  (registers them)
 from .context import Context
 
 
@@ -14,7 +14,8 @@ def main():
     parser.add_argument("--long", action="store_true")
     parser.add_argument("only", nargs="*", help="run scenarios whose name holds one of these")
     options = parser.parse_args()
-    context = Context(options.seed, 1_000 if options.long else 150)
+    topics, seconds = (1_000, 60) if options.long else (150, 12)
+    context = Context(options.seed, topics, seconds)
     try:
         failed = suite.run(context, options.only)
     finally:

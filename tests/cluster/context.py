@@ -13,8 +13,8 @@ from ..harness.kafka_tools import KafkaTools
 class Context:
     """One cluster shared by the scenarios that leave it whole."""
 
-    def __init__(self, seed, topics):
-        self.seed, self.topics = seed, topics
+    def __init__(self, seed, topics, seconds):
+        self.seed, self.topics, self.seconds = seed, topics, seconds
         self.tools = KafkaTools()
         self.kcat_path = tools.kcat()
         self._cluster = None

@@ -61,7 +61,7 @@ fn any_voter() -> impl Strategy<Value = Voter> {
     })
 }
 
-fn request() -> impl Strategy<Value = Request> {
+fn request() -> BoxedStrategy<Request> {
     let number = prop_oneof![Just(i64::MIN), -1..2i64, Just(i64::MAX)];
     let fetch = (epoch(), key(), offset(), epoch(), offset(), number.clone(), any::<u32>());
     let snapshot = (epoch(), key(), snapshot_id(), any::<u64>(), any::<u32>());
@@ -102,10 +102,11 @@ fn request() -> impl Strategy<Value = Request> {
             Request::UpdateVoter(UpdateVoterRequest { epoch, voter })
         }),
     ]
+    .boxed()
 }
 
 /// An answer to anything, with records that are none.
-fn response() -> impl Strategy<Value = Response> {
+fn response() -> BoxedStrategy<Response> {
     let garbage = prop::collection::vec(any::<u8>(), 0..200);
     let garbage = garbage.prop_map(|bytes| Payload::Bytes(Bytes::from(bytes)));
     let fetch = (offset(), prop::option::of(snapshot_id()), garbage.clone()).prop_map(
@@ -133,9 +134,10 @@ fn response() -> impl Strategy<Value = Response> {
         endpoints: vec![endpoint(9)],
         body,
     })
+    .boxed()
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> BoxedStrategy<Event> {
     prop_oneof![
         4 => (request(), any::<u64>(), any::<bool>()).prop_map(|(request, token, theirs)| {
             let cluster_id = Some(if theirs { "theirs" } else { "ours" }.to_owned());
@@ -146,6 +148,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(id, refused)| Event::RequestFailed { id, refused }),
         2 => Just(Event::Tick),
     ]
+    .boxed()
 }
 
 /// The disk at once, as the node would; what it made durable comes back.

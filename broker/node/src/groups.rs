@@ -254,8 +254,8 @@ impl Node {
         ticket
     }
 
-    /// Lets time pass in all groups: sessions end, rebalances complete. Worth calling at
-    /// [`Self::next_group_deadline`], and every 100 ms or so.
+    /// Lets time pass in all groups: sessions end, rebalances complete. Worth calling every 100 ms
+    /// or so.
     pub fn tick_groups(&self, now_ms: i64) {
         self.drop_lost_shards();
         for (place, home) in self.groups.all() {
@@ -269,13 +269,6 @@ impl Node {
             drop(state);
             self.finish_group_step(&partition, done);
         }
-    }
-
-    /// When [`Self::tick_groups`] has something to do.
-    #[must_use]
-    pub fn next_group_deadline(&self) -> Option<i64> {
-        let all = self.groups.all();
-        all.iter().filter_map(|(_, home)| home.lock().shard.next_deadline()).min()
     }
 
     /// Makes `__consumer_offsets` unless it is there. Blocks on the disk when it is not.

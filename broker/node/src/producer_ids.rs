@@ -9,7 +9,6 @@ use wire::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
 use wire::messages::init_producer_id_request::InitProducerIdRequest;
 use wire::messages::init_producer_id_response::InitProducerIdResponse;
 
-use crate::error::Error;
 use crate::node::Node;
 
 /// What is left of this broker's block.
@@ -46,26 +45,30 @@ fn fresh(id: ProducerId) -> InitProducerIdResponse {
 }
 
 impl Node {
-    /// Serves InitProducerId. Blocks on the disk once in a thousand ids.
-    ///
-    /// A transactional id is refused with a code that clients take for final: there are no
-    /// transactions yet.
+    /// Serves InitProducerId on a node that is alone. Blocks on the disk once in a thousand ids.
     pub fn init_producer_id(
         &self,
         now_ms: i64,
         request: &InitProducerIdRequest,
     ) -> InitProducerIdResponse {
-        if request.transactional_id.is_some() {
-            return refused(ErrorCode::UnsupportedVersion);
+        if let Some(answer) = self.producer_id_at_hand(request) {
+            return answer;
         }
-        match self.next_producer_id(now_ms) {
-            Ok(id) => fresh(id),
-            Err(_) => refused(ErrorCode::CoordinatorNotAvailable),
+        let block = self.ask_alone(now_ms, 0, self.producer_ids_request().into());
+        if let Ok(block) = AllocateProducerIdsResponse::try_from(block)
+            && block.error_code == ErrorCode::None.code()
+        {
+            self.take_producer_ids(&block);
         }
+        let answer = self.producer_id_at_hand(request);
+        answer.unwrap_or_else(|| refused(ErrorCode::CoordinatorNotAvailable))
     }
 
-    /// As [`Self::init_producer_id`], without waiting; `None` when the block is used up, and the
+    /// Serves InitProducerId out of this broker's block; `None` when that is used up, and the
     /// controller is to be asked for the next.
+    ///
+    /// A transactional id is refused with a code that clients take for final: there are no
+    /// transactions yet.
     pub fn producer_id_at_hand(
         &self,
         request: &InitProducerIdRequest,
@@ -90,24 +93,5 @@ impl Node {
         let broker = self.node_id();
         let broker_epoch = self.image().brokers.get(broker).map_or(-1, |broker| broker.epoch);
         AllocateProducerIdsRequest { broker_id: broker.0, broker_epoch }
-    }
-
-    fn next_producer_id(&self, now_ms: i64) -> Result<ProducerId, Error> {
-        let mut ids = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = ids.take() {
-            return Ok(id);
-        }
-        let broker = self.node_id();
-        let epoch = self.image().brokers.get(broker).map_or(-1, |broker| broker.epoch);
-        let request = AllocateProducerIdsRequest { broker_id: broker.0, broker_epoch: epoch };
-        let answer = self.ask_alone(now_ms, 0, request.into());
-        match AllocateProducerIdsResponse::try_from(answer) {
-            Ok(answer) if answer.error_code == 0 => {
-                let left = i64::from(answer.producer_id_len);
-                *ids = ProducerIds { next: answer.producer_id_start, left };
-            }
-            _ => return Err(Error::ControllerStopped),
-        }
-        ids.take().ok_or(Error::ControllerStopped)
     }
 }

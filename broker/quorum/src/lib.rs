@@ -32,6 +32,7 @@ mod voter_history;
 mod voters;
 
 pub use batches::{BATCH_BYTES_MAX, LogEntry, entries};
+pub use clock::Clock;
 pub use config::{Bootstrap, Config};
 pub use error::Error;
 pub use event::{Destination, Effect, Event, Refusal};

@@ -179,12 +179,4 @@ impl Partition {
         }
         Ok(true)
     }
-
-    /// Flushes everything.
-    ///
-    /// # Errors
-    /// As for [`Self::flush`].
-    pub fn flush_all(&self) -> Result<(), Error> {
-        self.flush(self.log_end_offset())
-    }
 }

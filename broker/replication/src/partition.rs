@@ -113,12 +113,6 @@ impl Partition {
         self.purgatory.reached()
     }
 
-    /// Offsets below it belong to no open transaction.
-    #[must_use]
-    pub fn last_stable_offset(&self) -> Offset {
-        self.lock().log().last_stable_offset(self.high_watermark())
-    }
-
     /// The first offset there is.
     #[must_use]
     pub fn log_start_offset(&self) -> Offset {

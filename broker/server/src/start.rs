@@ -67,11 +67,6 @@ impl RunningServer {
         self.admin
     }
 
-    /// Whether clients are served: a node of several waits for its quorum.
-    pub fn is_open(&self) -> bool {
-        *self.open.borrow()
-    }
-
     /// Leaves the cluster, stops accepting, finishes what is in flight, closes the node cleanly.
     /// Blocks until done.
     ///

@@ -26,15 +26,3 @@ pub mod limits {
     /// Memory that decoding may always take, so that small frames are not refused.
     pub const MEMORY_BASE_BYTES: usize = 16 * 1024;
 }
-
-/// Bytes that an unsigned varint takes.
-#[must_use]
-pub fn unsigned_varint_len(value: u32) -> usize {
-    match value {
-        0..=0x7f => 1,
-        0x80..=0x3fff => 2,
-        0x4000..=0x1f_ffff => 3,
-        0x20_0000..=0xfff_ffff => 4,
-        _ => 5,
-    }
-}

@@ -99,12 +99,6 @@ impl<R> Records<R> {
         &self.pieces
     }
 
-    /// The pieces, in order, given up.
-    #[must_use]
-    pub fn into_pieces(self) -> Vec<Piece<R>> {
-        self.pieces
-    }
-
     /// Adds bytes in memory.
     pub fn push_bytes(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {

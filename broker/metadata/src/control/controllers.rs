@@ -5,12 +5,9 @@ use wire::ErrorCode;
 use wire::messages::controller_registration_request::ControllerRegistrationRequest;
 use wire::messages::controller_registration_response::ControllerRegistrationResponse;
 use wire::messages::metadata_records::MetadataRecord;
-use wire::messages::register_controller_record::{
-    ControllerEndpoint, ControllerFeature, RegisterControllerRecord,
-};
 
 use super::Decision;
-use crate::image::Image;
+use crate::image::{Controller, Image};
 use wire::ids::BrokerId;
 
 /// The level of `metadata.version` from which on the log says who the controllers are: 3.7-IV0.
@@ -30,29 +27,16 @@ pub fn register_controller(
         };
         return Decision { records: Vec::new(), response };
     }
-    let endpoint =
-        |l: &wire::messages::controller_registration_request::Listener| ControllerEndpoint {
-            name: l.name.clone(),
-            host: l.host.clone(),
-            port: l.port,
-            security_protocol: l.security_protocol,
-        };
-    let feature =
-        |f: &wire::messages::controller_registration_request::Feature| ControllerFeature {
-            name: f.name.clone(),
-            min_supported_version: f.min_supported_version,
-            max_supported_version: f.max_supported_version,
-        };
-    let record = RegisterControllerRecord {
-        controller_id: request.controller_id,
-        incarnation_id: request.incarnation_id,
-        zk_migration_ready: false,
-        end_points: request.listeners.iter().map(endpoint).collect(),
-        features: request.features.iter().map(feature).collect(),
+    let controller = Controller {
+        id: BrokerId(request.controller_id),
+        incarnation: request.incarnation_id,
+        endpoints: request.listeners.iter().map(Into::into).collect(),
+        features: request.features.iter().map(Into::into).collect(),
     };
-    let known = image.controllers.get(BrokerId(request.controller_id));
-    let news = known.is_none_or(|known| known.to_record() != record);
-    let records = if news { vec![MetadataRecord::RegisterController(record)] } else { Vec::new() };
+    let known = image.controllers.get(controller.id);
+    let news = known.is_none_or(|known| **known != controller);
+    let record = || MetadataRecord::RegisterController(controller.to_record());
+    let records = if news { vec![record()] } else { Vec::new() };
     Decision { records, response: ControllerRegistrationResponse::default() }
 }
 

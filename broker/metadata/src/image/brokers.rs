@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wire::ids::{BrokerId, Uuid};
 use wire::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
-use wire::messages::register_broker_record::{BrokerEndpoint, BrokerFeature, RegisterBrokerRecord};
+use wire::messages::register_broker_record::RegisterBrokerRecord;
 
 use crate::pmap::PMap;
 
@@ -81,23 +81,12 @@ impl Broker {
     }
 
     fn from_record(record: &RegisterBrokerRecord) -> Self {
-        let endpoint = |e: &BrokerEndpoint| Endpoint {
-            listener: e.name.clone(),
-            host: e.host.clone(),
-            port: e.port,
-            security_protocol: e.security_protocol,
-        };
-        let feature = |f: &BrokerFeature| SupportedFeature {
-            name: f.name.clone(),
-            min: f.min_supported_version,
-            max: f.max_supported_version,
-        };
         Self {
             id: BrokerId(record.broker_id),
             epoch: record.broker_epoch,
             incarnation: record.incarnation_id,
-            endpoints: record.end_points.iter().map(endpoint).collect(),
-            features: record.features.iter().map(feature).collect(),
+            endpoints: record.end_points.iter().map(Into::into).collect(),
+            features: record.features.iter().map(Into::into).collect(),
             rack: record.rack.clone(),
             fenced: record.fenced,
             in_controlled_shutdown: record.in_controlled_shutdown,
@@ -107,24 +96,13 @@ impl Broker {
     }
 
     pub(crate) fn to_record(&self) -> RegisterBrokerRecord {
-        let endpoint = |e: &Endpoint| BrokerEndpoint {
-            name: e.listener.clone(),
-            host: e.host.clone(),
-            port: e.port,
-            security_protocol: e.security_protocol,
-        };
-        let feature = |f: &SupportedFeature| BrokerFeature {
-            name: f.name.clone(),
-            min_supported_version: f.min,
-            max_supported_version: f.max,
-        };
         RegisterBrokerRecord {
             broker_id: self.id.0,
             is_migrating_zk_broker: false,
             incarnation_id: self.incarnation,
             broker_epoch: self.epoch,
-            end_points: self.endpoints.iter().map(endpoint).collect(),
-            features: self.features.iter().map(feature).collect(),
+            end_points: self.endpoints.iter().map(Into::into).collect(),
+            features: self.features.iter().map(Into::into).collect(),
             rack: self.rack.clone(),
             fenced: self.fenced,
             in_controlled_shutdown: self.in_controlled_shutdown,

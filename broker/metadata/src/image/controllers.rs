@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use wire::ids::{BrokerId, Uuid};
-use wire::messages::register_controller_record::{
-    ControllerEndpoint, ControllerFeature, RegisterControllerRecord,
-};
+use wire::messages::register_controller_record::RegisterControllerRecord;
 
 use super::{Endpoint, SupportedFeature};
 use crate::pmap::PMap;
@@ -36,43 +34,21 @@ impl Controller {
     }
 
     fn from_record(record: &RegisterControllerRecord) -> Self {
-        let endpoint = |e: &ControllerEndpoint| Endpoint {
-            listener: e.name.clone(),
-            host: e.host.clone(),
-            port: e.port,
-            security_protocol: e.security_protocol,
-        };
-        let feature = |f: &ControllerFeature| SupportedFeature {
-            name: f.name.clone(),
-            min: f.min_supported_version,
-            max: f.max_supported_version,
-        };
         Self {
             id: BrokerId(record.controller_id),
             incarnation: record.incarnation_id,
-            endpoints: record.end_points.iter().map(endpoint).collect(),
-            features: record.features.iter().map(feature).collect(),
+            endpoints: record.end_points.iter().map(Into::into).collect(),
+            features: record.features.iter().map(Into::into).collect(),
         }
     }
 
     pub(crate) fn to_record(&self) -> RegisterControllerRecord {
-        let endpoint = |e: &Endpoint| ControllerEndpoint {
-            name: e.listener.clone(),
-            host: e.host.clone(),
-            port: e.port,
-            security_protocol: e.security_protocol,
-        };
-        let feature = |f: &SupportedFeature| ControllerFeature {
-            name: f.name.clone(),
-            min_supported_version: f.min,
-            max_supported_version: f.max,
-        };
         RegisterControllerRecord {
             controller_id: self.id.0,
             incarnation_id: self.incarnation,
             zk_migration_ready: false,
-            end_points: self.endpoints.iter().map(endpoint).collect(),
-            features: self.features.iter().map(feature).collect(),
+            end_points: self.endpoints.iter().map(Into::into).collect(),
+            features: self.features.iter().map(Into::into).collect(),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod brokers;
 mod configs;
 mod controllers;
+mod conversions;
 mod kept;
 mod partition;
 mod topics;

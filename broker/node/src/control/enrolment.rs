@@ -5,9 +5,7 @@ use metadata::control::brokers::Registration;
 use quorum::Endpoint;
 use wire::ErrorCode;
 use wire::ids::{BrokerId, Uuid};
-use wire::messages::controller_registration_request::{
-    ControllerRegistrationRequest, Feature, Listener,
-};
+use wire::messages::controller_registration_request::{ControllerRegistrationRequest, Listener};
 
 use super::asking::Reply;
 use super::forwarding::Sent;
@@ -36,17 +34,12 @@ impl Enrolment {
             port: endpoint.port,
             security_protocol: 0,
         };
-        let features = Registration::own_features().into_iter().map(|feature| Feature {
-            name: feature.name,
-            min_supported_version: feature.min,
-            max_supported_version: feature.max,
-        });
         let request = ControllerRegistrationRequest {
             controller_id: id.0,
             incarnation_id: incarnation,
             zk_migration_ready: false,
             listeners: endpoints.iter().map(listener).collect(),
-            features: features.collect(),
+            features: Registration::own_features().iter().map(Into::into).collect(),
         };
         Self { request, asking: false, said_ms: None, useless: false }
     }

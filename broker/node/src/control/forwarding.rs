@@ -63,7 +63,7 @@ impl Plane {
         let version = *request.key().versions().end();
         let timeout_ms = match &sent {
             // A controller's disk may be slow; the quorum knows its own times.
-            Sent::Forward(_, forward) => (forward.until - self.passed_ms).max(1),
+            Sent::Forward(_, forward) => (forward.until - self.clock.now()).max(1),
             Sent::Quorum(_) | Sent::Registrar | Sent::Enrolment => self.config.request_timeout_ms,
         };
         let id = self.next_name();
@@ -119,20 +119,20 @@ impl Plane {
             }
             request => (asker.version, request),
         };
-        let until = self.passed_ms.saturating_add(self.config.forward_timeout_ms);
+        let until = self.clock.now().saturating_add(self.config.forward_timeout_ms);
         self.parked.push_back(Forward {
             token,
             asker: Asker { version, ..asker },
             request,
             until,
-            not_before: self.passed_ms,
+            not_before: self.clock.now(),
             forgotten: false,
         });
     }
 
     fn park_again(&mut self, mut forward: Forward) {
         if !forward.forgotten {
-            forward.not_before = self.passed_ms.saturating_add(self.config.retry_backoff_ms);
+            forward.not_before = self.clock.now().saturating_add(self.config.retry_backoff_ms);
             self.parked.push_back(forward);
         }
     }
@@ -152,7 +152,7 @@ impl Plane {
             return;
         }
         let Some((leader, to)) = self.controller() else { return };
-        let now = self.passed_ms;
+        let now = self.clock.now();
         let (due, later): (VecDeque<Forward>, _) =
             std::mem::take(&mut self.parked).into_iter().partition(|one| one.not_before <= now);
         self.parked = later;
@@ -172,7 +172,7 @@ impl Plane {
     }
 
     pub(super) fn expire_parked(&mut self) {
-        let now = self.passed_ms;
+        let now = self.clock.now();
         let (over, waiting): (VecDeque<Forward>, _) =
             std::mem::take(&mut self.parked).into_iter().partition(|one| one.until <= now);
         self.parked = waiting;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use metadata::Image;
+use quorum::Clock;
 use wire::ids::BrokerId;
 
 /// The most that one event moves the clock.
@@ -27,20 +28,19 @@ struct Contact {
 #[derive(Debug)]
 pub(super) struct Heartbeats {
     session_timeout_ms: i64,
-    clock: i64,
-    wall_ms: Option<i64>,
+    clock: Clock,
     contacts: BTreeMap<BrokerId, Contact>,
 }
 
 impl Heartbeats {
     pub(super) fn new(session_timeout_ms: i64) -> Self {
-        Self { session_timeout_ms, clock: 0, wall_ms: None, contacts: BTreeMap::new() }
+        Self { session_timeout_ms, clock: Clock::capped(STEP_MS_MAX), contacts: BTreeMap::new() }
     }
 
     /// A controller begins: every unfenced broker has a full session. Of a fenced one nothing is
     /// lost: it may be a run that has ended, and the next need not wait for it.
     pub(super) fn begin(&mut self, now_ms: i64, image: &Image) {
-        self.advance(now_ms);
+        self.clock.advance(now_ms);
         self.contacts.clear();
         for broker in image.brokers.unfenced() {
             self.heard(broker.id, None);
@@ -49,7 +49,7 @@ impl Heartbeats {
 
     /// A broker was heard of. `applied` is the offset up to which it has the metadata log.
     pub(super) fn contact(&mut self, now_ms: i64, broker: BrokerId, applied: Option<i64>) {
-        self.advance(now_ms);
+        self.clock.advance(now_ms);
         self.heard(broker, applied);
     }
 
@@ -68,13 +68,13 @@ impl Heartbeats {
 
     /// Whether a broker was heard of within its session.
     pub(super) fn is_alive(&mut self, now_ms: i64, broker: BrokerId) -> bool {
-        self.advance(now_ms);
+        self.clock.advance(now_ms);
         self.contacts.get(&broker).is_some_and(|contact| self.is_fresh(contact))
     }
 
     /// The unfenced brokers that were not heard of within their sessions.
     pub(super) fn overdue(&mut self, now_ms: i64, image: &Image) -> Vec<BrokerId> {
-        self.advance(now_ms);
+        self.clock.advance(now_ms);
         let fresh = |id: &BrokerId| self.contacts.get(id).is_some_and(|c| self.is_fresh(c));
         image.brokers.unfenced().map(|broker| broker.id).filter(|id| !fresh(id)).collect()
     }
@@ -91,7 +91,7 @@ impl Heartbeats {
     }
 
     fn heard(&mut self, broker: BrokerId, applied: Option<i64>) {
-        let at = self.clock;
+        let at = self.clock.now();
         let contact = Contact { at, applied: None, stops_at: None };
         let contact = self.contacts.entry(broker).or_insert(contact);
         contact.at = at;
@@ -99,13 +99,7 @@ impl Heartbeats {
     }
 
     fn is_fresh(&self, contact: &Contact) -> bool {
-        self.clock.saturating_sub(contact.at) < self.session_timeout_ms
-    }
-
-    fn advance(&mut self, now_ms: i64) {
-        let step = self.wall_ms.map_or(0, |before| now_ms.saturating_sub(before));
-        self.clock = self.clock.saturating_add(step.clamp(0, STEP_MS_MAX));
-        self.wall_ms = Some(now_ms);
+        self.clock.now().saturating_sub(contact.at) < self.session_timeout_ms
     }
 }
 

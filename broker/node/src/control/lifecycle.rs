@@ -10,6 +10,7 @@
 //! One question is out at a time; an answer that is lost is asked for again. While the logs load,
 //! heartbeats say that the broker wants to stay fenced: its session lives, nobody is sent to it.
 
+use quorum::Clock;
 use wire::ErrorCode;
 use wire::ids::{Offset, Uuid};
 use wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
@@ -25,7 +26,7 @@ const EAGER_MS: i64 = 50;
 const DUPLICATE_MS: i64 = 60_000;
 /// How long a broker that stops waits for somebody to ask.
 const LEADERLESS_STOP_MS: i64 = 3_000;
-/// The most that one event moves the clock.
+/// The most that one event moves the clock: one that jumps stops nothing and hurries nothing.
 const STEP_MS_MAX: i64 = 500;
 
 /// What happened.
@@ -85,8 +86,7 @@ pub(crate) struct Lifecycle {
     state: State,
     registration: BrokerRegistrationRequest,
     heartbeat_ms: i64,
-    clock: i64,
-    wall_ms: Option<i64>,
+    clock: Clock,
     /// This run's epoch; -1 before it is registered.
     epoch: i64,
     leader: bool,
@@ -110,8 +110,7 @@ impl Lifecycle {
             state: State::Registering,
             registration,
             heartbeat_ms,
-            clock: 0,
-            wall_ms: None,
+            clock: Clock::capped(STEP_MS_MAX),
             epoch: -1,
             leader: false,
             leaderless_since: None,
@@ -132,7 +131,7 @@ impl Lifecycle {
 
     /// Takes an event and says what to do about it.
     pub(super) fn step(&mut self, now_ms: i64, event: LifecycleEvent) -> Vec<LifecycleEffect> {
-        self.advance(now_ms);
+        self.clock.advance(now_ms);
         let mut effects = Vec::new();
         if self.state == State::Stopped {
             return effects;
@@ -175,7 +174,7 @@ impl Lifecycle {
             self.again_in(0);
         }
         self.leader = known;
-        self.leaderless_since = (!known).then(|| self.leaderless_since.unwrap_or(self.clock));
+        self.leaderless_since = (!known).then(|| self.leaderless_since.unwrap_or(self.clock.now()));
     }
 
     fn registered(
@@ -197,9 +196,9 @@ impl Lifecycle {
                 return;
             }
             ErrorCode::DuplicateBrokerRegistration => {
-                let since = *self.duplicate_since.get_or_insert(self.clock);
+                let since = *self.duplicate_since.get_or_insert(self.clock.now());
                 // A run that was registered and is not any more has been replaced for good.
-                if self.epoch >= 0 || self.clock - since >= DUPLICATE_MS {
+                if self.epoch >= 0 || self.clock.now() - since >= DUPLICATE_MS {
                     let why = format!("another broker with node.id {id} is part of the cluster");
                     effects.push(LifecycleEffect::Fatal(why));
                 }
@@ -256,11 +255,11 @@ impl Lifecycle {
             self.state = State::Loading;
             effects.push(LifecycleEffect::LoadLogs);
         }
-        let leaderless = self.leaderless_since.map_or(0, |since| self.clock - since);
+        let leaderless = self.leaderless_since.map_or(0, |since| self.clock.now() - since);
         if self.state == State::Stopping && leaderless >= LEADERLESS_STOP_MS {
             self.stop(effects);
         }
-        if self.asking || !self.leader || self.clock < self.next_at || self.state == State::Stopped
+        if self.asking || !self.leader || self.clock.now() < self.next_at || self.state == State::Stopped
         {
             return;
         }
@@ -295,15 +294,7 @@ impl Lifecycle {
     }
 
     fn again_in(&mut self, ms: i64) {
-        self.next_at = self.clock.saturating_add(ms);
-    }
-
-    /// Time is what has passed between events: a clock that jumps stops nothing and hurries
-    /// nothing.
-    fn advance(&mut self, now_ms: i64) {
-        let step = self.wall_ms.map_or(0, |before| now_ms.saturating_sub(before));
-        self.clock = self.clock.saturating_add(step.clamp(0, STEP_MS_MAX));
-        self.wall_ms = Some(now_ms);
+        self.next_at = self.clock.now().saturating_add(ms);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metadata::Image;
 use metadata::control::Settings;
-use quorum::{Endpoint, Event, ReplicaKey};
+use quorum::{Clock, Endpoint, Event, ReplicaKey};
 use storage::directory::LogDirs;
 use storage::disk::DiskError;
 use wire::ErrorCode;
@@ -31,8 +31,8 @@ const HEAL_WAIT_MS: i64 = 1_000;
 pub(crate) struct Plane {
     /// The time as given, which stamps records. It may be set back.
     pub(super) now_ms: i64,
-    /// The milliseconds that have passed since the first event; waits go by it.
-    pub(super) passed_ms: i64,
+    /// What has passed since the first event; waits go by it.
+    pub(super) clock: Clock,
     pub(super) random: Random,
     pub(super) log: MetadataLog,
     pub(super) settings: Settings,
@@ -97,7 +97,7 @@ impl Plane {
         let applied = log.image_end();
         Self {
             now_ms: 0,
-            passed_ms: 0,
+            clock: Clock::default(),
             random,
             log,
             settings,
@@ -219,10 +219,8 @@ impl Plane {
         self.cluster_id = Some(cluster_id.to_owned());
     }
 
-    /// A clock that is set back holds up nothing: what had passed has passed.
     fn advance(&mut self, now_ms: i64) {
-        let step = now_ms.saturating_sub(self.now_ms).max(0);
-        self.passed_ms = self.passed_ms.saturating_add(step);
+        self.clock.advance(now_ms);
         self.now_ms = now_ms;
     }
 
@@ -328,7 +326,7 @@ impl Plane {
     fn broke(&mut self, error: Error) {
         let why = error.to_string();
         let heals = error.disk_error().is_some_and(DiskError::heals);
-        self.broken = Some(self.passed_ms.saturating_add(HEAL_WAIT_MS));
+        self.broken = Some(self.clock.now().saturating_add(HEAL_WAIT_MS));
         self.failures.push(error);
         self.outcomes.clear();
         self.give_up_proposals(ErrorCode::KafkaStorageError, &why);
@@ -344,7 +342,7 @@ impl Plane {
 
     /// After a failed write: what is on disk decides what was appended.
     fn heal(&mut self) {
-        let due = self.broken.is_none_or(|at| self.config.is_alone() || self.passed_ms >= at);
+        let due = self.broken.is_none_or(|at| self.config.is_alone() || self.clock.now() >= at);
         if !due {
             return;
         }
@@ -355,7 +353,7 @@ impl Plane {
                 self.settle();
             }
             Err(error) => {
-                self.broken = Some(self.passed_ms.saturating_add(HEAL_WAIT_MS));
+                self.broken = Some(self.clock.now().saturating_add(HEAL_WAIT_MS));
                 self.failures.push(error);
             }
         }

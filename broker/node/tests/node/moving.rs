@@ -42,7 +42,7 @@ fn left_behind(records: &[MetadataRecord]) -> Arc<dyn Disk> {
     for record in records {
         builder.append(NOW, None, Some(&metadata_frame::encode(record).unwrap()), &[]);
     }
-    let epoch = log.latest_epoch().unwrap();
+    let epoch = log.epochs().latest().unwrap();
     log.append(NOW, builder.build().unwrap(), AppendOrigin::Raft, epoch).unwrap();
     log.close().unwrap();
     disk

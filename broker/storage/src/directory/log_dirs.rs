@@ -326,15 +326,6 @@ impl LogDirs {
         Ok(())
     }
 
-    /// Sets a partition's log aside under `-stray`, for people to look at; says where.
-    pub fn set_aside(
-        &self,
-        partition: &TopicPartition,
-        id: Uuid,
-    ) -> Result<PathBuf, DirectoryError> {
-        self.retire(partition, id, Suffix::Stray).map(|(_, path)| path)
-    }
-
     fn retire(
         &self,
         partition: &TopicPartition,
@@ -390,10 +381,5 @@ impl LogDirs {
             }
         }
         removed
-    }
-
-    /// When the next deleted partition's bytes may go.
-    pub fn next_removal_ms(&self) -> Option<i64> {
-        held(&self.state).removals.iter().map(|removal| removal.due_ms).min()
     }
 }

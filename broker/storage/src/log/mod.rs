@@ -165,20 +165,9 @@ impl Log {
         self.config = config;
     }
 
-    /// The epoch of the newest batch.
-    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        self.epochs.latest()
-    }
-
     /// The leader epochs known here.
     pub fn epochs(&self) -> &LeaderEpochs {
         &self.epochs
-    }
-
-    /// Notes that this replica leads from its end on in a new epoch, whether or not it will append
-    /// something in it: followers ask where epochs end.
-    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) {
-        self.epoch_changes.mark_if(self.epochs.assign(epoch, Offset(self.end)));
     }
 
     /// The largest epoch not above `epoch` and where it ends; None when `epoch` is not known yet.

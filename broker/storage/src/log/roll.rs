@@ -31,21 +31,6 @@ impl Log {
         Ok(Offset(self.segments.active_base()))
     }
 
-    /// Closes the active segment when `segment.ms` has passed by the broker's clock, as appends
-    /// would: for a partition that gets none.
-    pub fn roll_if_due(&mut self, now_ms: i64) -> Result<bool, LogError> {
-        if self.poisoned {
-            return Err(LogError::Poisoned);
-        }
-        let due = self.segments.active().is_some_and(|segment| {
-            segment.size > 0 && now_ms.saturating_sub(segment.created_ms) > self.config.segment_ms
-        });
-        if due {
-            self.roll(now_ms)?;
-        }
-        Ok(due)
-    }
-
     /// Whether `bytes` more, up to `last_offset`, do not belong into the active segment.
     pub(super) fn must_roll(
         &mut self,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DecodeError, EncodeError, Reader, Writer, unsigned_varint_len};
+use super::{DecodeError, EncodeError, Reader, Writer};
 use crate::records_slot::{NoRange, Piece, Records, concat};
 
 fn reader(bytes: &[u8]) -> Reader {
@@ -19,7 +19,6 @@ fn written(write: impl FnOnce(&mut Writer)) -> Bytes {
 fn varints_at_their_edges() {
     for value in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_456, u32::MAX] {
         let bytes = written(|w| w.unsigned_varint(value));
-        assert_eq!(bytes.len(), unsigned_varint_len(value));
         assert_eq!(Reader::new(bytes).unsigned_varint(), Ok(value));
     }
     for value in [0, -1, 1, 63, -64, 64, i32::MAX, i32::MIN] {

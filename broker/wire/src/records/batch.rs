@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 
 use super::header::{BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, TimestampType};
 use super::record::RecordSet;
-use super::{BatchError, NO_TIMESTAMP};
+use super::BatchError;
 use crate::compression::{Codec, compress, decompress};
 
 /// Where the bytes begin that the CRC covers.
@@ -118,16 +118,6 @@ impl Batch {
         seal(&mut bytes);
         header.crc = crc_of(&bytes);
         Self { header, bytes: Bytes::from(bytes) }
-    }
-
-    /// The timestamp of the append when the broker set it, else `None`.
-    #[must_use]
-    pub fn log_append_time(&self) -> Option<i64> {
-        match self.header.attributes.timestamp_type() {
-            TimestampType::LogAppendTime => Some(self.header.max_timestamp),
-            TimestampType::CreateTime => None,
-        }
-        .filter(|time| *time != NO_TIMESTAMP)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wire::ErrorCode;
 use wire::ids::{BrokerId, Uuid};
-use wire::messages::broker_registration_request::{BrokerRegistrationRequest, Feature, Listener};
+use wire::messages::broker_registration_request::BrokerRegistrationRequest;
 use wire::messages::metadata_records::MetadataRecord;
 use wire::messages::partition_change_record::PartitionChangeRecord;
 
@@ -50,23 +50,12 @@ impl Registration {
 
     /// As the message that says it to a controller.
     pub fn to_request(&self) -> BrokerRegistrationRequest {
-        let listener = |e: &Endpoint| Listener {
-            name: e.listener.clone(),
-            host: e.host.clone(),
-            port: e.port,
-            security_protocol: e.security_protocol,
-        };
-        let feature = |f: &SupportedFeature| Feature {
-            name: f.name.clone(),
-            min_supported_version: f.min,
-            max_supported_version: f.max,
-        };
         BrokerRegistrationRequest {
             broker_id: self.id.0,
             cluster_id: self.cluster_id.clone().unwrap_or_default(),
             incarnation_id: self.incarnation,
-            listeners: self.endpoints.iter().map(listener).collect(),
-            features: self.features.iter().map(feature).collect(),
+            listeners: self.endpoints.iter().map(Into::into).collect(),
+            features: self.features.iter().map(Into::into).collect(),
             rack: self.rack.clone(),
             is_migrating_zk_broker: false,
             log_dirs: self.log_dirs.clone(),
@@ -87,23 +76,12 @@ impl Registration {
             let message = format!("A broker's id cannot be {}.", request.broker_id);
             return Err(Refusal::new(ErrorCode::InvalidRegistration, message));
         }
-        let endpoint = |l: &Listener| Endpoint {
-            listener: l.name.clone(),
-            host: l.host.clone(),
-            port: l.port,
-            security_protocol: l.security_protocol,
-        };
-        let feature = |f: &Feature| SupportedFeature {
-            name: f.name.clone(),
-            min: f.min_supported_version,
-            max: f.max_supported_version,
-        };
         Ok(Self {
             id: BrokerId(request.broker_id),
             incarnation: request.incarnation_id,
             cluster_id: Some(request.cluster_id.clone()).filter(|id| !id.is_empty()),
-            endpoints: request.listeners.iter().map(endpoint).collect(),
-            features: request.features.iter().map(feature).collect(),
+            endpoints: request.listeners.iter().map(Into::into).collect(),
+            features: request.features.iter().map(Into::into).collect(),
             rack: request.rack.clone(),
             log_dirs: request.log_dirs.clone(),
             previous_epoch: request.previous_broker_epoch,

@@ -99,7 +99,8 @@ fn create_time_has_limits() {
     let slice = log.read(Offset(0), 1 << 20, log.end_offset(), true).unwrap();
     let stored = &batches(&slice)[0];
     stored.verify_crc().unwrap();
-    assert_eq!(stored.log_append_time(), Some(NOW));
+    assert_eq!(stored.header().attributes.timestamp_type(), TimestampType::LogAppendTime);
+    assert_eq!(stored.header().max_timestamp, NOW);
     assert_eq!(append(&mut Home::new().log(), early).unwrap().log_append_time_ms, -1);
 }
 

@@ -30,7 +30,7 @@ fn nothing_is_read_after_a_clean_stop() {
     let log = home.stopped(log);
     assert_eq!(log.recovery_point(), Offset(300));
     assert_eq!(read_all(&log, 0).len(), 30);
-    assert_eq!(log.latest_epoch(), Some(LeaderEpoch(3)));
+    assert_eq!(log.epochs().latest(), Some(LeaderEpoch(3)));
     let (mut log, report) = home.open(true);
     assert_eq!((report.segments_recovered, report.end_offset), (0, Some(Offset(300))));
     assert_eq!(appended(&mut log, plain(1)), (300, 300));

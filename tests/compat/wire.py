@@ -73,8 +73,8 @@ def batch(values=(b"value",), *, crc=None, magic=2, attributes=0, records=None, 
 class Raw:
     """A bare connection."""
 
-    def __init__(self, port, timeout=10):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=10, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout)
         self.correlation = 0
 
     def send(self, data):

@@ -8,44 +8,34 @@ import time
 import urllib.error
 import urllib.request
 
-from . import procs
-from .broker import Tidelog, binary
+from . import procs, tools
+from .broker import CLUSTER_ID, Kafka, Tidelog, binary
+from .kafka_tools import HERE
 
 
-class Member(Tidelog):
-    """One process of a cluster."""
+class Placed:
+    """Where a member runs: on loopback, or in a namespace of a network."""
 
-    def __init__(self, node_id, settings):
+    def __init__(self, node_id, settings, network=None):
         super().__init__(settings)
-        self.node_id = node_id
+        self.node_id, self.network = node_id, network
+        self.host = network.host(node_id) if network else "127.0.0.1"
         self.controller_port = procs.free_port()
         self.voters = None
 
     @property
+    def address(self):
+        """host:port for clients."""
+        return f"{self.host}:{self.port}"
+
+    @property
     def controller_address(self):
         """host:port of the controller's listener."""
-        return f"127.0.0.1:{self.controller_port}"
+        return f"{self.host}:{self.controller_port}"
 
-    def lines(self):
-        """Its configuration."""
-        return {
-            "node.id": str(self.node_id),
-            "process.roles": "broker,controller",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},"
-                         f"CONTROLLER://{self.controller_address}",
-            "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": self.voters,
-            "controller.quorum.auto.join.enable": "true",
-            "log.dirs": str(self.data),
-            "tidelog.admin.port": str(self.second_port),
-            **self.settings,
-        }
-
-    def command(self):
-        config = self.home / "broker.properties"
-        lines = {key: value for key, value in self.lines().items() if value is not None}
-        config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-        return [binary(), "serve", "--config", config]
+    def placed(self, command):
+        """The command, where it is to run."""
+        return [*(self.network.inside(self.node_id) if self.network else ()), *command]
 
     def pause(self):
         """SIGSTOP."""
@@ -55,9 +45,34 @@ class Member(Tidelog):
         """SIGCONT."""
         os.kill(self.child.pid, signal.SIGCONT)
 
+
+class Member(Placed, Tidelog):
+    """One process of a cluster."""
+
+    def lines(self):
+        """Its configuration."""
+        return {
+            "node.id": str(self.node_id),
+            "process.roles": "broker,controller",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{self.controller_address}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": self.voters,
+            "controller.quorum.auto.join.enable": "true",
+            "log.dirs": str(self.data),
+            "tidelog.admin.host": self.host,
+            "tidelog.admin.port": str(self.second_port),
+            **self.settings,
+        }
+
+    def command(self):
+        config = self.home / "broker.properties"
+        lines = {key: value for key, value in self.lines().items() if value is not None}
+        config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+        return self.placed([binary(), "serve", "--config", config])
+
     def http(self, path, timeout=2):
         """(status, body) of its admin endpoint; (0, "") when nobody answers."""
-        url = f"http://127.0.0.1:{self.second_port}{path}"
+        url = f"http://{self.host}:{self.second_port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=timeout) as answer:
                 return answer.status, answer.read().decode()
@@ -80,11 +95,36 @@ class Member(Tidelog):
         shutil.rmtree(self.data)
 
 
+class KafkaMember(Placed, Kafka):
+    """One process of a cluster of Apache Kafka, broker and controller."""
+
+    heap = "384m"
+
+    def command(self):
+        config = self.home / "server.properties"
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": str(self.node_id),
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{self.controller_address}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "controller.quorum.voters": self.voters,
+            "log.dirs": str(self.data),
+            **self.settings,
+        }
+        config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+        java = ["java", f"-Xmx{self.heap}", *self.jvm, "-Xshare:auto",
+                f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", tools.kafka()]
+        if not (self.data / "meta.properties").exists():
+            procs.run([*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", config])
+        return self.placed([*java, "kafka.Kafka", config])
+
+
 class Cluster:
     """Members with one list of voters."""
 
-    def __init__(self, size=3, settings=None):
-        self.members = [Member(number + 1, settings) for number in range(size)]
+    def __init__(self, size=3, settings=None, network=None, kind=Member):
+        self.members = [kind(number + 1, settings, network) for number in range(size)]
         voters = ",".join(f"{one.node_id}@{one.controller_address}" for one in self.members)
         for member in self.members:
             member.voters = voters

@@ -76,6 +76,8 @@ pub struct QuorumConfig {
     pub fetch_timeout_ms: i64,
     /// `controller.quorum.election.timeout.ms`
     pub election_timeout_ms: i64,
+    /// `controller.quorum.election.backoff.max.ms`
+    pub election_backoff_max_ms: i64,
     /// `controller.quorum.request.timeout.ms`
     pub request_timeout_ms: i64,
     /// `controller.quorum.retry.backoff.ms`
@@ -101,6 +103,7 @@ impl QuorumConfig {
             endpoints: Vec::new(),
             fetch_timeout_ms: 1_000,
             election_timeout_ms: 1_000,
+            election_backoff_max_ms: 1_000,
             request_timeout_ms: 2_000,
             retry_backoff_ms: 20,
             fetch_bytes: 1 << 20,

@@ -204,6 +204,7 @@ fn quorum_config(config: &NodeConfig, disks: &Disks, random: &mut Random) -> quo
         quorum.seed = random.next();
         quorum.fetch_timeout_ms = config.quorum.fetch_timeout_ms;
         quorum.election_timeout_ms = config.quorum.election_timeout_ms;
+        quorum.election_backoff_max_ms = config.quorum.election_backoff_max_ms;
         quorum.request_timeout_ms = config.quorum.request_timeout_ms;
         quorum.retry_backoff_ms = config.quorum.retry_backoff_ms;
         quorum.fetch_bytes = config.quorum.fetch_bytes;

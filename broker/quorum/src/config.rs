@@ -40,6 +40,8 @@ pub struct Config {
     pub fetch_timeout_ms: i64,
     /// `controller.quorum.election.timeout.ms`
     pub election_timeout_ms: i64,
+    /// `controller.quorum.election.backoff.max.ms`
+    pub election_backoff_max_ms: i64,
     /// `controller.quorum.request.timeout.ms`
     pub request_timeout_ms: i64,
     /// `controller.quorum.retry.backoff.ms`
@@ -71,6 +73,7 @@ impl Config {
             seed: 0,
             fetch_timeout_ms: 2_000,
             election_timeout_ms: 1_000,
+            election_backoff_max_ms: 1_000,
             request_timeout_ms: 2_000,
             retry_backoff_ms: 20,
             fetch_wait_ms: 500,

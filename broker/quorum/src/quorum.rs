@@ -60,6 +60,8 @@ pub struct Quorum {
     gone: Option<LeaderEpoch>,
     /// When a refused connection counts again.
     refusal_counts_at: Ms,
+    /// Elections in a row that this node stood in and that nobody won.
+    vain_elections: u32,
     log: LogView,
     high_watermark: Offset,
     /// When the last committed record was appended.
@@ -97,6 +99,7 @@ impl Quorum {
             saving: None,
             gone: None,
             refusal_counts_at: 0,
+            vain_elections: 0,
             log: restored.log,
             high_watermark: snapshot,
             last_committed_ms: restored.last_ms,

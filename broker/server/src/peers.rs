@@ -79,6 +79,12 @@ enum Failure {
     Unasked(&'static str),
 }
 
+impl Failure {
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
 impl Peers {
     /// Connections are made and served on `runtime`.
     pub(crate) fn new(config: PeersConfig, runtime: Handle) -> Self {
@@ -103,7 +109,7 @@ impl Peers {
             match shared.ask(&to, version, &request, deadline).await {
                 Ok(response) => control.answered(id, response),
                 Err(failure) => {
-                    let refused = matches!(failure, Failure::Refused(_));
+                    let refused = failure.is_refused();
                     debug!("{} to {to:?}: {failure}", request.key());
                     control.failed(id, refused);
                 }
@@ -132,7 +138,8 @@ impl Shared {
         let address = self.address(to).ok_or(Failure::Unasked("no address is known"))?;
         let link = self.link(address, Lane::of(request));
         let key = request.key();
-        let connection = link.connection(&self.config.client_id, deadline).await?;
+        let client_id = &self.config.client_id;
+        let connection = link.connection(client_id, deadline).await?;
         let theirs = connection.versions().theirs_up_to(key, version);
         let version = theirs.ok_or(Failure::Unasked("it does not serve the request"))?;
         let encode =
@@ -142,7 +149,10 @@ impl Shared {
             Ok(answered) => answered,
             Err(error) => {
                 link.drop_connection(&connection).await;
-                return Err(Failure::Other(error));
+                return Err(match link.is_refused(&connection, client_id, deadline).await {
+                    Some(refused) => refused,
+                    None => Failure::Other(error),
+                });
             }
         };
         let decoded = ControlResponse::decode(key, version, correlation, frame);
@@ -250,6 +260,20 @@ impl Link {
                 state.not_before = Some(Instant::now() + state.pause);
                 Err(if is_gone(&error) { Failure::Refused(error) } else { Failure::Other(error) })
             }
+        }
+    }
+
+    /// After a connection was closed by the other side: whether its process is gone, which a new
+    /// connection tells at once.
+    async fn is_refused(
+        &self,
+        closed: &Arc<Connection>,
+        client_id: &str,
+        deadline: Instant,
+    ) -> Option<Failure> {
+        match closed.is_closed() {
+            true => self.connection(client_id, deadline).await.err().filter(Failure::is_refused),
+            false => None,
         }
     }
 

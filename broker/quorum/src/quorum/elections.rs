@@ -12,6 +12,11 @@ use crate::{
     VoteRequest,
 };
 
+/// How long a node waits at most, beside its turn, after the first election without a winner.
+const RETREAT_MS: Ms = 50;
+/// Doublings of that wait.
+const RETREATS_MAX: u32 = 16;
+
 impl Quorum {
     /// Leaves the role: what rested on it is void.
     fn leave_role(&mut self, next: State) {
@@ -31,6 +36,18 @@ impl Quorum {
     fn election_timeout(&mut self) -> Ms {
         let timeout = self.config.election_timeout_ms;
         self.random.between(timeout, timeout.saturating_mul(2))
+    }
+
+    /// How long this node lets others try before it: voters who notice the end of a leader at the
+    /// same time, and stand at the same time, share the votes among them and nobody wins.
+    pub(super) fn turn(&mut self, ended: Option<BrokerId>) -> Ms {
+        let step = self.config.election_timeout_ms / 16;
+        let node = self.config.node;
+        let earlier = |voter: &&crate::Voter| voter.id < node && Some(voter.id) != ended;
+        let before = i64::try_from(self.voters().iter().filter(earlier).count()).unwrap_or(0);
+        let wait = step.saturating_mul(before).saturating_add(step / 2);
+        let jitter = self.random.between(0, step / 4);
+        wait.min(self.config.election_timeout_ms).saturating_add(jitter)
     }
 
     /// Into an epoch that another node has told of.
@@ -73,6 +90,7 @@ impl Quorum {
     pub(super) fn follow(&mut self, leader: BrokerId, endpoints: Vec<Endpoint>) {
         self.election.leader = Some(leader);
         self.gone = None;
+        self.vain_elections = 0;
         let follower = Follower {
             leader,
             endpoints,
@@ -174,14 +192,31 @@ impl Quorum {
             _ => return Ok(()),
         };
         let (won, lost) = (campaign.is_won(voters, needed), campaign.is_lost(voters, needed));
+        let over = campaign.is_over(voters);
         match (self.role(), won) {
             (Role::Prospective, true) => self.stand(),
             (Role::Candidate, true) => self.lead()?,
             (Role::Prospective, false) if lost => self.lose_pre_vote(),
+            (Role::Candidate, false) if lost || over => self.retreat(),
             (_, false) if lost => self.detach(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The votes are cast, and not for this node. If nobody has them, somebody has to try again:
+    /// in turn, and with longer waits each time.
+    fn retreat(&mut self) {
+        let most = self.config.election_backoff_max_ms;
+        let doubled = RETREAT_MS.checked_shl(self.vain_elections).unwrap_or(Ms::MAX);
+        let back_off = self.random.between(0, doubled.clamp(0, most));
+        self.vain_elections = self.vain_elections.saturating_add(1).min(RETREATS_MAX);
+        let wait = self.turn(None).saturating_add(back_off);
+        self.detach();
+        let campaign_at = self.after(wait);
+        if let State::Unattached(unattached) = &mut self.state {
+            unattached.campaign_at = campaign_at;
+        }
     }
 
     /// Whether the quorum would be formed by this node's election. A majority of empty disks may be
@@ -253,9 +288,12 @@ impl Quorum {
             self.detach();
             return Ok(());
         }
-        if now >= give_up_at && (pre_vote || !self.is_only_voter()) {
+        if now >= give_up_at && pre_vote {
             // Nobody answers: what was known of a leader is old.
             self.sound_out();
+        } else if now >= give_up_at && !self.is_only_voter() {
+            self.retreat();
+            return Ok(());
         }
         self.ask_for_votes(matches!(self.state, State::Prospective(_)));
         self.count_votes()
@@ -264,6 +302,7 @@ impl Quorum {
     fn ask_for_votes(&mut self, pre_vote: bool) {
         let now = self.now();
         let again_at = self.after(self.config.retry_backoff_ms);
+        let later = self.after(self.config.election_timeout_ms / 10);
         let others = self.others();
         for voter in others {
             let (State::Prospective(campaign) | State::Candidate(campaign)) = &mut self.state
@@ -271,10 +310,13 @@ impl Quorum {
                 return;
             };
             let due = campaign.ask_at.get(&voter.id).is_none_or(|at| now >= *at);
-            if campaign.answers.contains_key(&voter.id) || !due {
+            let answer = campaign.answers.get(&voter.id).copied();
+            // Who would not elect it may have heard from the leader just before its end.
+            let final_answer = !pre_vote || answer == Some(true);
+            if !due || (answer.is_some() && final_answer) {
                 continue;
             }
-            campaign.ask_at.insert(voter.id, again_at);
+            campaign.ask_at.insert(voter.id, if answer.is_some() { later } else { again_at });
             let request = VoteRequest {
                 epoch: self.election.epoch,
                 candidate: self.config.key(),

@@ -21,8 +21,8 @@ impl Quorum {
         let (leader, install) = (follower.leader, follower.install);
         if now >= give_up_at {
             // An observer looks for another leader; a voter asks whether there could be one.
-            self.give_up_leader(0);
-            self.gone = None;
+            let wait = self.turn(Some(leader));
+            self.give_up_leader(wait);
             self.poll_unattached();
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Answers as they come in.
 
 use wire::ErrorCode;
+use wire::ids::BrokerId;
 
 use super::outbox::Asked;
 use super::state::State;
@@ -23,12 +24,17 @@ impl Quorum {
                 };
                 // An older epoch's answer refuses nothing in this one.
                 let counts = response.epoch == sent.epoch || granted;
+                let soon = self.after(self.config.election_timeout_ms / 4);
                 match (&mut self.state, sent.to) {
                     (State::Prospective(campaign), Some(voter)) if pre_vote && counts => {
                         campaign.answers.insert(voter, granted);
                     }
                     (State::Candidate(campaign), Some(voter)) if !pre_vote && counts => {
                         campaign.answers.insert(voter, granted);
+                        if !granted {
+                            // Somebody else has this vote: who is silent may be so for long.
+                            campaign.give_up_at = campaign.give_up_at.min(soon);
+                        }
                     }
                     _ => {}
                 }
@@ -51,6 +57,9 @@ impl Quorum {
 
     pub(super) fn request_failed(&mut self, id: u64, refused: bool) {
         let Some(sent) = self.sent.remove(&id) else { return };
+        if let (Asked::Vote { .. }, Some(voter)) = (sent.what, sent.to) {
+            return self.vote_failed(voter, refused);
+        }
         let State::Follower(follower) = &self.state else { return };
         let to_leader = sent.to == Some(follower.leader);
         if !to_leader || !matches!(sent.what, Asked::Fetch | Asked::FetchSnapshot { .. }) {
@@ -61,11 +70,22 @@ impl Quorum {
             // The leader's process is gone: there is no point in waiting for it. Once per fetch
             // time-out, so that a flapping network does not keep the quorum in elections.
             self.refusal_counts_at = self.after(self.config.fetch_timeout_ms);
-            let wait = self.config.election_timeout_ms / 4;
-            let wait = self.random.between(0, wait);
+            let leader = follower.leader;
+            let wait = self.turn(Some(leader));
             self.give_up_leader(wait);
         } else {
             self.back_off();
         }
+    }
+
+    /// No vote has come: of who is not there none will. Campaigns are looked at after each event.
+    fn vote_failed(&mut self, voter: BrokerId, refused: bool) {
+        let (State::Prospective(campaign) | State::Candidate(campaign)) = &mut self.state else {
+            return;
+        };
+        match refused {
+            true => campaign.gone.insert(voter),
+            false => campaign.gone.remove(&voter),
+        };
     }
 }

@@ -1,6 +1,6 @@
 //! What a node is in the quorum, and what it remembers only while it is that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ids::{BrokerId, LeaderEpoch, Offset};
 
@@ -80,12 +80,15 @@ pub(super) enum InstallStep {
 pub(super) struct Campaign {
     pub(super) give_up_at: Ms,
     pub(super) answers: BTreeMap<BrokerId, bool>,
+    /// Voters whose processes are gone: connections to them are refused.
+    pub(super) gone: BTreeSet<BrokerId>,
     pub(super) ask_at: BTreeMap<BrokerId, Ms>,
 }
 
 impl Campaign {
     pub(super) fn until(give_up_at: Ms) -> Self {
-        Self { give_up_at, answers: BTreeMap::new(), ask_at: BTreeMap::new() }
+        let (answers, ask_at) = (BTreeMap::new(), BTreeMap::new());
+        Self { give_up_at, answers, gone: BTreeSet::new(), ask_at }
     }
 
     fn count(&self, voters: &Voters, granted: bool) -> usize {
@@ -100,6 +103,12 @@ impl Campaign {
     /// Whether so many have refused that the rest is too few.
     pub(super) fn is_lost(&self, voters: &Voters, needed: usize) -> bool {
         self.count(voters, false) > voters.len().saturating_sub(needed)
+    }
+
+    /// Whether nobody is left who might still answer.
+    pub(super) fn is_over(&self, voters: &Voters) -> bool {
+        let said = |id: &BrokerId| self.answers.contains_key(id) || self.gone.contains(id);
+        voters.iter().all(|voter| said(&voter.id))
     }
 
     pub(super) fn granting(&self) -> Vec<BrokerId> {

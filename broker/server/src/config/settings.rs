@@ -137,6 +137,8 @@ pub struct QuorumSettings {
     pub election_timeout: Duration,
     /// `controller.quorum.fetch.timeout.ms`
     pub fetch_timeout: Duration,
+    /// `controller.quorum.election.backoff.max.ms`
+    pub election_backoff_max: Duration,
     /// `controller.quorum.request.timeout.ms`
     pub request_timeout: Duration,
     /// `controller.quorum.retry.backoff.ms`

@@ -14,7 +14,6 @@ pub(in crate::config) const KEYS: &[Def] = &[
     long("controller.performance.always.log.threshold.ms", "2000").min(0.0).internal(),
     long("controller.performance.sample.period.ms", "60000").min(100.0).internal(),
     int("controller.quorum.append.linger.ms", "25").min(0.0),
-    int("controller.quorum.election.backoff.max.ms", "1000").min(0.0),
     int("controller.quorum.fetch.snapshot.max.bytes", "1048576").min(1.0),
     int("controller.quota.window.num", "11").min(1.0),
     int("controller.quota.window.size.seconds", "1").min(1.0),

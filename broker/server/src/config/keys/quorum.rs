@@ -16,6 +16,9 @@ pub(in crate::config) const KEYS: &[Def] = &[
         "Whether a controller that does not vote asks to become a voter, in the place of its own \
          lost disk, for instance.",
     ),
+    int("controller.quorum.election.backoff.max.ms", "1000")
+        .min(0.0)
+        .doc("The longest pause, beside a voter's turn, after an election that nobody won."),
     int("controller.quorum.election.timeout.ms", "1000")
         .min(0.0)
         .doc("How long a candidate waits for votes before it asks again."),

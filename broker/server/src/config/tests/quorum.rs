@@ -50,6 +50,7 @@ fn times_are_kafkas_or_stand_in_the_table() {
     let quorum = settings(&[]).quorum;
     let ms = Duration::from_millis;
     assert_eq!(quorum.election_timeout, ms(1000));
+    assert_eq!(quorum.election_backoff_max, ms(1000));
     assert_eq!(quorum.fetch_timeout, ms(1000));
     assert_eq!(quorum.request_timeout, ms(2000));
     assert_eq!(quorum.retry_backoff, ms(20));

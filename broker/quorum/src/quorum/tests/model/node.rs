@@ -134,7 +134,7 @@ fn code(sent: &Sent) -> u64 {
 pub(super) fn map_times(quorum: &mut Quorum, to_come: impl Fn(Ms) -> Ms, was: impl Fn(Ms) -> Ms) {
     let come = |time: &mut Ms| *time = to_come(*time);
     let past = |time: &mut Ms| *time = was(*time);
-    quorum.refusal_counts_at = 0;
+    (quorum.refusal_counts_at, quorum.vain_elections) = (0, 0);
     quorum.sent.values_mut().for_each(|sent| come(&mut sent.expires_at));
     match &mut quorum.state {
         State::Unattached(unattached) => {
@@ -242,6 +242,7 @@ impl Node {
             saving,
             gone,
             refusal_counts_at,
+            vain_elections: _,
             log,
             high_watermark,
             last_committed_ms: _,

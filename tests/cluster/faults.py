@@ -1,0 +1,168 @@
+"""Faults of the active controller while topics are made by way of every broker.
+
+Each fault is measured to "controller back": from the moment before it strikes to the answer of the
+first creation that was begun after that and accepted by a broker that it left alone.
+"""
+
+import time
+
+from ..compat.wire import Raw
+from ..harness import procs
+from .makers import EXISTS, PARTITIONS, Maker, metadata, quorum_leader
+
+
+class Fault:
+    """A way for a member to fail, and to be well again."""
+
+    name = "?"
+    # The process lives through it.
+    lives = True
+
+    def strike(self, member):
+        """The member fails."""
+        raise NotImplementedError
+
+    def heal(self, member):
+        """It is well again."""
+        raise NotImplementedError
+
+
+class Kill(Fault):
+    """kill -9; started again to heal."""
+
+    name, lives = "kill -9", False
+
+    def strike(self, member):
+        member.kill()
+
+    def heal(self, member):
+        member.start(wait=False)
+
+
+class Pause(Fault):
+    """SIGSTOP and SIGCONT: its connections stay open, and nobody answers."""
+
+    name = "pause"
+
+    def strike(self, member):
+        member.pause()
+
+    def heal(self, member):
+        member.resume()
+
+
+class Isolation(Fault):
+    """The network drops what it sends, what it is sent, or both."""
+
+    def __init__(self, way="both", keep_clients=False):
+        self.way, self.keep_clients = way, keep_clients
+        self.name = {"both": "isolation", "in": "hears nobody", "out": "nobody hears it"}[way]
+        if keep_clients:
+            self.name += ", clients reach it"
+
+    def strike(self, member):
+        member.network.cut(member.node_id, self.way, self.keep_clients)
+
+    def heal(self, member):
+        member.network.heal(member.node_id)
+
+
+def leader_of(cluster, among=None):
+    """The member that leads, as a majority of those who can be asked say."""
+    told = [quorum_leader(member) for member in among or cluster.members]
+    best = max(set(told), key=told.count)
+    if best is None or told.count(best) * 2 <= len(told):
+        return None
+    return cluster[best]
+
+
+class Trial:
+    """Makers at every member of a cluster, and faults of its active controller under them."""
+
+    def __init__(self, cluster, stem, reads=True, most=None):
+        self.cluster = cluster
+        self.makers = [Maker(member, f"{stem}-{member.node_id}", reads=reads, most=most)
+                       for member in cluster.members]
+
+    def made(self):
+        """How many topics were acknowledged."""
+        return sum(len(maker.accepted) for maker in self.makers)
+
+    def others(self, victim):
+        """The makers that the fault leaves alone."""
+        return [maker for maker in self.makers if maker.member is not victim]
+
+    def wait_made(self, more, timeout=60):
+        """Until every maker has made so many more."""
+        aims = [(maker, len(maker.accepted) + more) for maker in self.makers]
+
+        def made():
+            for maker in self.makers:
+                assert maker.error is None, maker.error
+            return all(len(maker.accepted) >= aim for maker, aim in aims)
+        procs.wait_until(made, f"{more} more topics by each member", timeout, 0.01)
+
+    def suffer(self, fault, timeout=30, during=None):
+        """Strikes the active controller, and heals it. Gives the seconds until the controller was
+        back for the first and for the last of the other members' clients."""
+        victim = procs.wait_until(lambda: leader_of(self.cluster), "a controller", 30, 0.02)
+        others = self.others(victim)
+        begun = time.monotonic()
+        fault.strike(victim)
+        struck = time.monotonic()
+        try:
+            def back():
+                found = [maker.after(struck) for maker in others]
+                return all(found) and [entry[2] - begun for entry in found]
+            times = procs.wait_until(back, f"a controller after {fault.name}", timeout, 0.01)
+            if during is not None:
+                during(self, victim, struck)
+        finally:
+            fault.heal(victim)
+        left = [maker.member for maker in others]
+
+        def followed():
+            leader = leader_of(self.cluster)
+            return leader is not None and leader in left
+        procs.wait_until(followed, "all follow another controller", 60, 0.05)
+        self.cluster.wait_formed(90)
+        return min(times), max(times)
+
+    def end(self):
+        """Stops the makers."""
+        for maker in self.makers:
+            maker.stop()
+
+    def judge(self, timeout=60):
+        """Every acknowledged topic is whole at every member; of the others each is whole
+        everywhere, or nowhere."""
+        accepted = {name for maker in self.makers for name, _, _ in maker.accepted}
+        unsure = {name: code for maker in self.makers for name, _, code in maker.unsure}
+        assert not accepted & set(unsure)
+        exist = accepted | {name for name, code in unsure.items() if code == EXISTS}
+        alive = {member.node_id for member in self.cluster.members}
+
+        def agreed():
+            told = []
+            for member in self.cluster.members:
+                with Raw(member.port, 10, member.host) as raw:
+                    told.append(metadata(raw))
+            lost = exist - set(told[0])
+            assert not lost, f"lost: {sorted(lost)[:10]}"
+            for name, parts in told[0].items():
+                if name in accepted or name in unsure:
+                    assert sorted(parts) == list(range(PARTITIONS)), (name, parts)
+                    if not set(parts.values()) <= alive:
+                        return False
+            return all(one == told[0] for one in told)
+
+        def settled():
+            try:
+                return agreed()
+            except OSError:
+                return False
+        try:
+            procs.wait_until(settled, "all members show the same topics, all led", timeout, 0.2)
+        except procs.Timeout:
+            raise AssertionError(f"no agreement\n{self.cluster.tail()}") from None
+        return len(accepted), len(unsure)

@@ -26,9 +26,9 @@ pub enum Error {
     MetadataRead(#[from] ReadError),
     /// The metadata log is corrupt where no crash can excuse it. Going on would lose topics.
     #[error(
-        "metadata log: {corruption} (directory {}). Every commit there was synced, so this is no \
-         torn write: topics would be lost. Nothing was changed; restore the directory from a copy",
-        dir.display()
+        "metadata log: {corruption} (directory {}). What is there was synced, so this is no \
+         torn write: topics would be lost. Nothing was changed; restore the directory from a copy{}",
+        dir.display(), OR_JOIN_ANEW
     )]
     MetadataCorrupt {
         /// The log's directory.
@@ -36,6 +36,36 @@ pub enum Error {
         /// Where.
         corruption: storage::error::Corruption,
     },
+    /// The metadata log ends before what had been synced.
+    #[error(
+        "the metadata log in {} ends at {end}, but had been synced up to {synced}: part of it is \
+         gone. Nothing was changed; restore the directory from a copy{}", dir.display(), OR_JOIN_ANEW
+    )]
+    MetadataCut {
+        /// The log's directory.
+        dir: std::path::PathBuf,
+        /// Where it ends.
+        end: wire::ids::Offset,
+        /// What had been synced.
+        synced: wire::ids::Offset,
+    },
+    /// The newest snapshot of the metadata cannot be read.
+    #[error(
+        "{}, the newest snapshot of the metadata, cannot be read: {why}. Nothing was changed; \
+         restore it from a copy{}", file.display(), OR_JOIN_ANEW
+    )]
+    MetadataSnapshot {
+        /// The file.
+        file: std::path::PathBuf,
+        /// What is wrong with it.
+        why: quorum::Error,
+    },
+    /// A metadata log with records and no memory of its votes.
+    #[error(
+        "{} is missing, but the metadata log beside it has records: this node may have voted, and \
+         must not vote again. Restore it from a copy{}", .0.display(), OR_JOIN_ANEW
+    )]
+    QuorumStateMissing(std::path::PathBuf),
     /// A record of the metadata log does not decode.
     #[error("metadata log: {0}")]
     Decode(#[from] wire::codec::DecodeError),
@@ -111,6 +141,10 @@ pub enum Error {
     #[error("the controller has stopped after an earlier failure")]
     ControllerStopped,
 }
+
+/// What an operator of several controllers can do as well.
+const OR_JOIN_ANEW: &str = "; one of several controllers may also start with empty directories, \
+                            and joins as a new voter";
 
 fn join(ids: &[Uuid]) -> String {
     ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")

@@ -16,7 +16,7 @@ use crate::config::NodeConfig;
 use crate::control::{Applying, Plane, PlaneArgs};
 use crate::error::Error;
 use crate::groups::Groups;
-use crate::metadata_log::{DIRECTORY, MetadataLog};
+use crate::metadata_log::{DIRECTORY, MetadataLog, QUORUM_STATE};
 use crate::node::Node;
 use crate::notice::{Notice, Notices};
 use crate::partitions::Partitions;
@@ -32,6 +32,8 @@ struct Disks {
     cluster_id: Option<String>,
     metadata_dir: Arc<LogDir>,
     metadata_dir_id: Uuid,
+    /// Whether the metadata log's directory had an id when it was found.
+    was_formatted: bool,
 }
 
 impl Node {
@@ -48,8 +50,10 @@ impl Node {
         seed: u64,
     ) -> Result<Self, Error> {
         let (mut random, notices) = (Random::new(seed), Notices::default());
-        let disks = open_dirs(&config, &disk, &mut random)?;
-        require_metadata_log(&disk, &disks)?;
+        let mut disks = open_dirs(&config, &disk, &mut random)?;
+        if !has_metadata_log(&disk, &disks)? {
+            forget_old_voter(&config, &mut disks, &mut random)?;
+        }
         let quorum = quorum_config(&config, &disks, &mut random);
         let (log, report) =
             MetadataLog::open(Arc::clone(&disk), &disks.metadata_dir, quorum, now_ms)?;
@@ -156,6 +160,8 @@ fn open_dirs(
     {
         return Err(Error::MetadataDirEmpty { path: metadata_dir, cluster });
     }
+    let found = holder.dirs().iter().find(is_metadata_dir);
+    let was_formatted = found.is_some_and(|dir| dir.id().is_some());
     // The metadata log's directory first: one that is fresh beside others that are not is refused.
     if let Some(metadata_dirs) = &metadata_dirs {
         metadata_dirs.format(name, &mut || random.u128())?;
@@ -165,16 +171,32 @@ fn open_dirs(
     let with_id = dir.filter(|dir| !dir.is_offline()).and_then(|dir| Some((dir.id()?, dir)));
     let (metadata_dir_id, metadata_dir) =
         with_id.ok_or_else(|| Error::MetadataDirOffline(metadata_dir.join(DIRECTORY)))?;
-    Ok(Disks { dirs, metadata_dirs, cluster_id, metadata_dir, metadata_dir_id })
+    Ok(Disks { dirs, metadata_dirs, cluster_id, metadata_dir, metadata_dir_id, was_formatted })
 }
 
-/// Refuses to form a new cluster over data: partitions without a metadata log mean that it is lost
-/// or lies elsewhere, and every one of them would be set aside.
-fn require_metadata_log(disk: &Arc<dyn Disk>, disks: &Disks) -> Result<(), Error> {
+/// A voter whose metadata log is gone has forgotten what it voted and what it acknowledged: it is
+/// another voter from now on, with a directory id of its own.
+fn forget_old_voter(
+    config: &NodeConfig,
+    disks: &mut Disks,
+    random: &mut Random,
+) -> Result<(), Error> {
+    if disks.was_formatted && !config.quorum.is_alone() {
+        disks.metadata_dir_id = random.uuid();
+        disks.metadata_dir.renew_id(disks.metadata_dir_id)?;
+    }
+    Ok(())
+}
+
+/// Whether there is one. Refuses to form a new cluster over data: partitions without a metadata log
+/// mean that it is lost or lies elsewhere, and every one of them would be set aside.
+fn has_metadata_log(disk: &Arc<dyn Disk>, disks: &Disks) -> Result<bool, Error> {
     let expected = disks.metadata_dir.path().join(DIRECTORY);
-    let is_log = |name: &str| name.ends_with(".log") || name.ends_with(".checkpoint");
+    let is_log = |name: &str| {
+        name.ends_with(".log") || name.ends_with(".checkpoint") || name == QUORUM_STATE
+    };
     if disk.exists(&expected)? && disk.list(&expected)?.iter().any(|file| is_log(&file.name)) {
-        return Ok(());
+        return Ok(true);
     }
     for dir in disks.dirs.dirs().iter().filter(|dir| !dir.is_offline()) {
         let entries = disk.list(dir.path())?.into_iter().filter(|entry| entry.is_dir);
@@ -188,7 +210,7 @@ fn require_metadata_log(disk: &Arc<dyn Disk>, disks: &Disks) -> Result<(), Error
             return Err(Error::MetadataLogMissing { expected, found });
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// What the quorum must know.

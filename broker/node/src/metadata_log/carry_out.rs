@@ -47,9 +47,11 @@ impl MetadataLog {
             }
             Effect::Flush { upto } => {
                 self.log.flush()?;
+                self.durable.reached(upto.min(self.log.end_offset()))?;
                 return Ok(Some(Event::Flushed { upto }));
             }
             Effect::Truncate { end } => {
+                self.durable.lower(end)?;
                 let deletion = self.log.truncate(now_ms, end)?;
                 self.run(deletion)?;
                 while self.tail.pop_back_if(|batch| batch.last >= end).is_some() {}
@@ -162,6 +164,7 @@ impl MetadataLog {
         self.disk.open(&part, Access::ReadWrite)?.sync_all()?;
         self.disk.rename(&part, &self.dir.join(name))?;
         self.disk.sync_dir(&self.dir)?;
+        self.durable.lower(Offset(0))?;
         let deletion = self.log.restart_at(now_ms, id.end_offset)?;
         self.run(deletion)?;
         self.log.reserve(RESERVED_BYTES);

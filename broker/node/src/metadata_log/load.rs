@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use metadata::{Image, MetadataRecord};
-use quorum::{Loader, Quorum, SnapshotId};
+use quorum::{Bootstrap, Loader, Quorum, SnapshotId};
 use storage::LogConfig;
 use storage::config::CleanupPolicy;
 use storage::disk::{Access, Disk, read_file};
@@ -43,9 +43,14 @@ pub(super) fn load(
     log: &Log,
     config: quorum::Config,
 ) -> Result<LoadedQuorum, Error> {
+    let alone = config.bootstrap == Bootstrap::Alone;
     let mut loader = Loader::new(config);
     let state = dir.join(QUORUM_STATE);
-    if disk.exists(&state)? {
+    if !disk.exists(&state)? {
+        if !alone && log.end_offset() > Offset(0) {
+            return Err(Error::QuorumStateMissing(state));
+        }
+    } else {
         loader.quorum_state(&read_file(disk, &state, QUORUM_STATE_BYTES_MAX)?)?;
     }
     let mut image = Image::default();
@@ -56,8 +61,10 @@ pub(super) fn load(
             let file = disk.open(&dir.join(id.file_name()), Access::Read)?;
             loader.older_snapshot(id, file.len()?);
         }
-        let file = read_file(disk, &dir.join(newest.file_name()), SNAPSHOT_BYTES_MAX)?;
-        let records = loader.newest_snapshot(newest, Bytes::from(file))?;
+        let path = dir.join(newest.file_name());
+        let file = read_file(disk, &path, SNAPSHOT_BYTES_MAX)?;
+        let read = loader.newest_snapshot(newest, Bytes::from(file));
+        let records = read.map_err(|why| Error::MetadataSnapshot { file: path, why })?;
         image = image.apply(&decode(records)?)?.0;
         image_end = newest.end_offset;
     }

@@ -5,6 +5,7 @@
 //! so the quorum may be loaded again from what is on disk.
 
 mod carry_out;
+mod durable_point;
 mod load;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use storage::error::{LogError, ReadError};
 use storage::log::{Log, OpenArgs, RecoveryReport};
 use wire::ids::{LeaderEpoch, Offset, TopicId, Uuid};
 
+use self::durable_point::DurablePoint;
 use self::load::{LoadedQuorum, load, log_config, remove_parts, snapshots};
 use crate::error::Error;
 use crate::late_snapshot::LateSnapshot;
@@ -27,7 +29,7 @@ use crate::late_snapshot::LateSnapshot;
 /// The directory of the metadata log in its log directory.
 pub(crate) const DIRECTORY: &str = "__cluster_metadata-0";
 /// The quorum's own file.
-const QUORUM_STATE: &str = "quorum-state";
+pub(crate) const QUORUM_STATE: &str = "quorum-state";
 /// The largest snapshot read.
 const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
 /// The ending of a leader's snapshot that is not whole yet.
@@ -40,6 +42,7 @@ pub(crate) struct MetadataLog {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     log: Log,
+    durable: DurablePoint,
     config: quorum::Config,
     pub(crate) quorum: Quorum,
     /// The state before `image_end`: committed.
@@ -95,14 +98,16 @@ impl MetadataLog {
         remove_parts(&*disk, &dir)?;
         // What a snapshot contains was durable before the snapshot was written.
         let newest = snapshots(&*disk, &dir)?.pop();
+        let durable = DurablePoint::open(&disk, &dir)?;
         let mut recovery_point = newest.map_or(Offset(0), |id| id.end_offset);
+        recovery_point = recovery_point.max(durable.offset());
         if log_dir.was_closed_clean()? {
             recovery_point = Offset(i64::MAX);
         }
         let alone = config.bootstrap == quorum::Bootstrap::Alone;
         // Alone, every commit is synced before the next is written: only the last can be torn. A
-        // voter appends without waiting, and what it lost before it was synced it has promised to
-        // nobody.
+        // voter takes several batches at once: what lies beyond the durable point was, but for the
+        // last second, not synced, and promised to nobody.
         let intact_below = if alone { Offset(i64::MAX) } else { recovery_point };
         let (mut log, report) = Log::open(OpenArgs {
             disk: Arc::clone(&disk),
@@ -118,6 +123,10 @@ impl MetadataLog {
         })?;
         if let Some(corruption) = report.corruption {
             return Err(Error::MetadataCorrupt { dir, corruption });
+        }
+        let (end, synced) = (log.end_offset(), durable.offset());
+        if end < synced {
+            return Err(Error::MetadataCut { dir, end, synced });
         }
         if let Some(newest) = newest.filter(|id| !alone && log.end_offset() < id.end_offset) {
             // A crash came between the leader's snapshot and the log that it replaces.
@@ -136,7 +145,7 @@ impl MetadataLog {
         log.reserve(RESERVED_BYTES);
         let LoadedQuorum { quorum, image, image_end, tail } = loaded;
         let late = LateSnapshot::default();
-        Ok((Self { disk, dir, log, config, quorum, image, image_end, tail, late }, report))
+        Ok((Self { disk, dir, log, durable, config, quorum, image, image_end, tail, late }, report))
     }
 
     /// The committed state.
@@ -159,7 +168,10 @@ impl MetadataLog {
     ) -> Result<(), Error> {
         // A snapshot that the disk had no space for is tried again when its time has come.
         let late = match event {
-            Event::Tick => self.late.due(now_ms),
+            Event::Tick => {
+                self.durable.tick(now_ms)?;
+                self.late.due(now_ms)
+            }
             _ => None,
         };
         let event = match late {
@@ -213,9 +225,10 @@ impl MetadataLog {
     /// and a start reads all of them and makes their indexes anew.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         match self.log.close() {
-            Err(LogError::Disk(error)) if error.heals() => Ok(()),
-            closed => closed.map(|_end| ()).map_err(Error::from),
+            Err(LogError::Disk(error)) if error.heals() => return Ok(()),
+            closed => self.durable.reached(closed?)?,
         }
+        Ok(self.durable.sync()?)
     }
 
     /// Takes what is committed now out of the tail and into the state.

@@ -150,6 +150,16 @@ impl LogDir {
         Ok(())
     }
 
+    /// Gives the directory another id: what it held under the old one is gone.
+    pub fn renew_id(&self, directory_id: Uuid) -> Result<(), DiskError> {
+        let mut properties = held(&self.properties);
+        let Some(mut new) = properties.clone() else { return Ok(()) };
+        new.directory_id = Some(directory_id);
+        meta_properties::write(&*self.disk, &self.path.join(meta_properties::FILE), &new)?;
+        *properties = Some(new);
+        Ok(())
+    }
+
     /// Takes the clean-shutdown marker away: Some(broker epoch) when there was one. It is gone for
     /// good before anything is opened, as a crash from now on is no clean stop.
     pub fn consume_clean_marker(&self) -> Result<Option<i64>, DiskError> {

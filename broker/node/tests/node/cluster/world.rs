@@ -96,7 +96,7 @@ impl World {
         world
     }
 
-    fn config(&self, at: usize) -> NodeConfig {
+    pub(crate) fn config(&self, at: usize) -> NodeConfig {
         let voters = (0..self.hosts.len()).map(|at| Voter {
             id: BrokerId(at as i32),
             directory: Uuid::ZERO,

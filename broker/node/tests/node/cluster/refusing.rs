@@ -1,0 +1,175 @@
+//! What a voter's disk may not say, and what a node is refused for: rot in its metadata log, a
+//! memory that is gone, snapshots that are not whole, another cluster.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use storage::disk::sim::SimDisk;
+use storage::disk::{Access, Disk, read_file};
+use tidelog_node::{Error, Node};
+use wire::ErrorCode;
+
+use super::world::World;
+
+const METADATA: &str = "/data/__cluster_metadata-0";
+const LOG: &str = "/data/__cluster_metadata-0/00000000000000000000.log";
+
+/// Three nodes with topics, and one of them, a follower, after a power failure.
+fn stopped(seed: u64) -> (World, usize) {
+    let mut world = World::new(3, seed);
+    let leader = world.settle();
+    for n in 0..6 {
+        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
+    }
+    world.agree();
+    // The durable point is a second old at most.
+    world.run(1_500);
+    let victim = (leader + 1) % 3;
+    world.kill(victim);
+    (world, victim)
+}
+
+fn size(disk: &SimDisk, file: &str) -> u64 {
+    disk.open(Path::new(file), Access::Read).unwrap().len().unwrap()
+}
+
+fn refusal(world: &World, at: usize) -> Error {
+    match world.open(at) {
+        Err(error) => error,
+        Ok(_) => panic!("a voter that has lost what it acknowledged must not start"),
+    }
+}
+
+fn others_go_on(world: &mut World, victim: usize) {
+    let leader = world.settle();
+    assert_ne!(leader, victim);
+    assert_eq!(world.create(leader, "more"), ErrorCode::None);
+}
+
+#[test]
+fn rot_in_what_a_voter_had_synced_is_never_cut() {
+    for (seed, from_end) in [(11, 5), (12, 40), (13, 300), (14, 900)] {
+        let (mut world, victim) = stopped(seed);
+        let disk = world.hosts[victim].disk.clone();
+        let before = size(&disk, LOG);
+        disk.flip(Path::new(LOG), before - from_end, 1).unwrap();
+        let error = refusal(&world, victim);
+        assert!(matches!(error, Error::MetadataCorrupt { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(METADATA) && said.contains("joins as a new voter"), "{said}");
+        // Trying again changes nothing.
+        assert_eq!(refusal(&world, victim).to_string(), said);
+        assert_eq!(size(&disk, LOG), before);
+        others_go_on(&mut world, victim);
+    }
+}
+
+#[test]
+fn a_voters_log_that_ends_too_early_is_refused() {
+    let (mut world, victim) = stopped(15);
+    let disk = world.hosts[victim].disk.clone();
+    let file = disk.open(Path::new(LOG), Access::ReadWrite).unwrap();
+    // All its batches are sound.
+    let bytes = read_file(&disk, Path::new(LOG), 1 << 20).unwrap();
+    let length = |at: usize| 12 + u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+    let second = length(0);
+    file.truncate(u64::from(second)).unwrap();
+    file.sync_all().unwrap();
+    let error = refusal(&world, victim);
+    assert!(matches!(error, Error::MetadataCut { .. }), "{error}");
+    others_go_on(&mut world, victim);
+}
+
+#[test]
+fn a_voter_that_has_forgotten_its_votes_does_not_vote() {
+    let (mut world, victim) = stopped(16);
+    let disk = world.hosts[victim].disk.clone();
+    let file = Path::new(METADATA).join("quorum-state");
+    let kept = read_file(&disk, &file, 1 << 20).unwrap();
+    disk.remove_file(&file).unwrap();
+    let error = refusal(&world, victim);
+    assert!(matches!(error, Error::QuorumStateMissing(_)), "{error}");
+    storage::disk::write_file_atomically(&disk, &file, &kept).unwrap();
+    world.start(victim);
+    world.settle();
+    world.agree();
+}
+
+/// The metadata log's directory alone is gone, its log directory still has its id.
+#[test]
+fn a_voter_whose_metadata_log_is_gone_is_a_new_one() {
+    let mut world = World::new(3, 17);
+    let leader = world.settle();
+    world.agree();
+    world.run(1_500);
+    let victim = (leader + 1) % 3;
+    let id_of = |world: &World| {
+        let voters = &world.node(leader).control_status().voters;
+        voters.iter().find(|voter| voter.id.0 == victim as i32).map(|voter| voter.directory)
+    };
+    let before = id_of(&world).unwrap();
+    world.kill(victim);
+    world.hosts[victim].disk.remove_dir_all(Path::new(METADATA)).unwrap();
+    world.start(victim);
+    world.settle();
+    let leader_now = world.leader().unwrap();
+    assert_ne!(leader_now, victim);
+    world.until("another directory votes", 10_000, |world| {
+        id_of(world).is_some_and(|now| now != before)
+    });
+    assert_eq!(world.create(victim, "more"), ErrorCode::None);
+}
+
+/// The newest snapshot of this node.
+fn snapshot(disk: &SimDisk) -> Option<PathBuf> {
+    let files = disk.list(Path::new(METADATA)).unwrap();
+    let mut named = files.into_iter().filter(|file| file.name.ends_with(".checkpoint"));
+    named.next_back().map(|file| Path::new(METADATA).join(file.name))
+}
+
+#[test]
+fn a_snapshot_that_is_bent_or_short_is_refused_by_name() {
+    let mut world = World::new(3, 18);
+    world.snapshot_bytes = 2_000;
+    for at in 0..3 {
+        world.kill(at);
+        world.start(at);
+    }
+    let leader = world.settle();
+    for n in 0..30 {
+        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
+    }
+    world.agree();
+    let victim = (leader + 1) % 3;
+    world.kill(victim);
+    let disk = world.hosts[victim].disk.clone();
+    let file = snapshot(&disk).expect("a snapshot was taken");
+    let whole = read_file(&disk, &file, 1 << 20).unwrap();
+    let mut bent: Vec<Vec<u8>> = [20, whole.len() / 2, whole.len() - 3]
+        .into_iter()
+        .map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            bytes
+        })
+        .collect();
+    bent.extend([0, 7, whole.len() / 2, whole.len() - 1].map(|at| whole[..at].to_vec()));
+    for bytes in bent {
+        storage::disk::write_file_atomically(&disk, &file, &bytes).unwrap();
+        let error = refusal(&world, victim);
+        let named = error.to_string().contains(file.to_str().unwrap());
+        assert!(matches!(error, Error::MetadataSnapshot { .. }) && named, "{error}");
+    }
+    storage::disk::write_file_atomically(&disk, &file, &whole).unwrap();
+    world.start(victim);
+    world.settle();
+    world.agree();
+}
+
+impl World {
+    /// A start that may be refused.
+    fn open(&self, at: usize) -> Result<Node, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(self.hosts[at].disk.clone());
+        Node::open(self.config(at), disk, self.now, 99)
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -37,6 +37,8 @@ pub struct Node {
     /// Counts this broker's registrations.
     pub(crate) broker_epoch: AtomicI64,
     pub(crate) image: ArcSwap<Image>,
+    /// The image has every record below; it is never ahead of the image.
+    pub(crate) image_end: AtomicI64,
     pub(crate) partitions: Partitions,
     /// Decides and remembers. Locked after `applying`.
     pub(crate) plane: Mutex<Plane>,
@@ -90,6 +92,12 @@ impl Node {
     #[must_use]
     pub fn image(&self) -> Arc<Image> {
         self.image.load_full()
+    }
+
+    /// The offset of the last record that the image has; -1 before the first.
+    #[must_use]
+    pub fn image_offset(&self) -> Offset {
+        Offset(self.image_end.load(Ordering::Acquire).saturating_sub(1))
     }
 
     /// The fetch sessions.

@@ -85,12 +85,13 @@ impl Node {
             None => -1,
         };
         plane.begin_applied();
-        let image = plane.image().clone();
+        let (image, image_end) = (plane.image().clone(), plane.applied());
         say_what_is_not_enforced(&image, &notices);
         let node = Self {
             cluster_id: disks.cluster_id.map(OnceLock::from).unwrap_or_default(),
             broker_epoch: AtomicI64::new(broker_epoch),
             image: ArcSwap::from_pointee(image),
+            image_end: AtomicI64::new(image_end.0),
             partitions: Partitions::default(),
             plane: Mutex::new(plane),
             status: ArcSwap::default(),

@@ -36,7 +36,7 @@ pub(crate) fn registrar(
         features: brokers::Registration::own_features(),
         rack: config.rack.clone(),
         log_dirs: Vec::new(),
-        previous_epoch: -1,
+        previous_epoch: dirs.clean_epoch(),
     };
     let (own, these) = (config.clone(), Arc::clone(dirs));
     let registered = move |image: &Image| registered_dirs(&own, &these, image);
@@ -81,7 +81,7 @@ pub(crate) fn register(
         features: brokers::Registration::own_features(),
         rack: config.rack.clone(),
         log_dirs: registered_dirs(config, dirs, plane.image())?,
-        previous_epoch: -1,
+        previous_epoch: dirs.clean_epoch(),
     };
     let epoch = plane.decide_alone(|ctx, next_offset| {
         // One broker, alone on its disks: no other run can be alive.

@@ -72,6 +72,9 @@ pub enum Event {
         /// As in the effect.
         id: SnapshotId,
     },
+    /// The operator wants `kraft.version` 1: a leader whose [`crate::Quorum::may_upgrade`] says so
+    /// writes the voters down with their directories. No answer; others leave it at that.
+    Upgrade,
     /// The process is about to stop: a leader hands over.
     Resign,
     /// Time has passed. All timers run by it: send it a few times per `retry_backoff_ms` in a

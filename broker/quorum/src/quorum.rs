@@ -210,6 +210,7 @@ impl Quorum {
             Event::SnapshotWritten { id } => self.snapshot_written(id),
             Event::SnapshotPartRead { id, file } => self.snapshot_part_read(id, file),
             Event::SnapshotInstalled { id } => self.snapshot_installed(id),
+            Event::Upgrade => self.upgrade_as_told(),
             Event::Resign => {
                 self.resign();
                 Ok(())

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use client::{Connection, Error};
 use node::{ControlRequest, ControlResponse, ControllerEndpoint, Destination};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
+use wire::ids::BrokerId;
 
 use crate::control::Control;
 
@@ -114,6 +116,32 @@ impl Peers {
                     control.failed(id, refused);
                 }
             }
+        });
+    }
+}
+
+impl Peers {
+    /// Whether a broker still listens; `control` hears when it does not.
+    pub(crate) fn probe(
+        &self,
+        control: &Control,
+        id: u64,
+        broker: BrokerId,
+        address: (String, u16),
+        timeout: Duration,
+    ) {
+        let control = control.clone();
+        self.runtime.spawn(async move {
+            let (host, port) = &address;
+            let connect = TcpStream::connect((host.as_str(), *port));
+            let refused = match tokio::time::timeout(timeout, connect).await {
+                Ok(Err(error)) => is_refusal(error.kind()),
+                _ => false,
+            };
+            if refused {
+                info!("broker {broker} is silent, and nobody listens at {host}:{port}");
+            }
+            control.failed(id, refused);
         });
     }
 }
@@ -288,6 +316,9 @@ impl Link {
 
 /// Whether nobody listens there: the host is up, and the process is not.
 fn is_gone(error: &Error) -> bool {
-    let kinds = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
-    matches!(error, Error::Connect { source, .. } if kinds.contains(&source.kind()))
+    matches!(error, Error::Connect { source, .. } if is_refusal(source.kind()))
+}
+
+fn is_refusal(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }

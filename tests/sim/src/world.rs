@@ -414,6 +414,9 @@ impl World {
                 self.note(|| format!("{at} asks {to:?} {:?}", request.key()));
                 self.send(at, id, to, version, request, timeout_ms);
             }
+            ControlEffect::Probe { id, broker, timeout_ms, .. } => {
+                self.probe(at, id, broker, timeout_ms);
+            }
             ControlEffect::Respond { token, response } => self.respond(at, token, response),
             ControlEffect::Apply(batch) => {
                 let applied = self.node(at).apply(now, batch);
@@ -455,6 +458,14 @@ impl World {
     fn passes(&mut self, from: usize, to: usize) -> bool {
         let lost = self.random.below(1_000) < self.network.loss;
         !lost && !self.network.blocked.contains(&(from, to))
+    }
+
+    fn probe(&mut self, from: usize, id: u64, broker: BrokerId, timeout_ms: i64) {
+        let to = usize::try_from(broker.0).unwrap();
+        let life = self.hosts[from].life;
+        let refused = self.passes(from, to) && self.hosts[to].node.is_none();
+        let delay = if refused { self.delay() } else { timeout_ms.max(1) };
+        self.post(delay, from, life, ControlEvent::Failed { id, refused });
     }
 
     fn send(

@@ -17,12 +17,14 @@ pub(super) struct Asked {
     local: BrokerId,
     voters: Vec<BrokerId>,
     kraft_version: i16,
+    may_upgrade: bool,
 }
 
 impl Asked {
     pub(super) fn new(quorum: &Quorum, local: BrokerId, version: i16, now_ms: i64) -> Self {
         let voters = quorum.voters().iter().map(|voter| voter.id).collect();
-        Self { version, now_ms, local, voters, kraft_version: quorum.kraft_version() }
+        let (kraft_version, may_upgrade) = (quorum.kraft_version(), quorum.may_upgrade());
+        Self { version, now_ms, local, voters, kraft_version, may_upgrade }
     }
 }
 
@@ -78,6 +80,7 @@ pub(super) fn decide(
                 local: asked.local,
                 voters: &asked.voters,
                 kraft_version: asked.kraft_version,
+                may_upgrade: asked.may_upgrade,
             };
             into(features::update_features(ctx.image, quorum, r, version))
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use metadata::{Delta, Image};
 use storage::directory::LogDirs;
 use wire::ErrorCode;
+use wire::ids::Offset;
 
 use super::plane::Plane;
 use super::{
@@ -43,7 +44,7 @@ impl Node {
     pub fn apply(&self, now_ms: i64, batch: ApplyBatch) -> Applied {
         let mut applying = self.applying();
         let ApplyBatch { upto, next, delta, then } = batch;
-        self.put_in_force(now_ms, &mut applying, next, &delta);
+        self.put_in_force(now_ms, &mut applying, (next, upto), &delta);
         Applied { upto, then }
     }
 
@@ -96,7 +97,7 @@ impl Node {
                 continue;
             };
             let ApplyBatch { upto, next, delta, then } = batch;
-            self.put_in_force(now_ms, &mut applying, next, &delta);
+            self.put_in_force(now_ms, &mut applying, (next, upto), &delta);
             plane.note_applied(upto);
             let respond = |(token, response)| ControlEffect::Respond { token, response };
             left.extend(then.into_iter().map(respond));
@@ -163,13 +164,21 @@ impl Node {
         self.follow_offline_dirs();
     }
 
-    fn put_in_force(&self, now_ms: i64, applying: &mut Applying, next: Image, delta: &Delta) {
+    fn put_in_force(
+        &self,
+        now_ms: i64,
+        applying: &mut Applying,
+        (next, upto): (Image, Offset),
+        delta: &Delta,
+    ) {
+        if applying.loaded {
+            self.start_changed(now_ms, &next, delta);
+        }
+        self.image.store(Arc::new(next));
+        self.image_end.store(upto.0, Ordering::Release);
         if !applying.loaded {
-            self.image.store(Arc::new(next));
             return;
         }
-        self.start_changed(now_ms, &next, delta);
-        self.image.store(Arc::new(next));
         let random = &mut applying.random;
         let gone = self.stop_deleted(now_ms, delta, &mut || random.u128());
         self.forget_group_offsets(now_ms, &gone);

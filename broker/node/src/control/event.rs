@@ -2,7 +2,7 @@
 
 use metadata::{Delta, Image};
 use quorum::Destination;
-use wire::ids::Offset;
+use wire::ids::{BrokerId, Offset};
 
 use super::{ControlRequest, ControlResponse};
 
@@ -36,7 +36,7 @@ pub enum ControlEvent {
         /// The answer, decoded at the version that it was asked in.
         response: ControlResponse,
     },
-    /// A `Send` will have no answer.
+    /// A `Send` will have no answer; or a `Probe` is over.
     Failed {
         /// As in the effect.
         id: u64,
@@ -110,6 +110,20 @@ pub enum ControlEffect {
         /// The question.
         request: ControlRequest,
         /// How long to wait for the answer.
+        timeout_ms: i64,
+    },
+    /// Connect to a broker that has fallen silent, say nothing, and tell by `Failed` whether it
+    /// refused; `refused: false` when it did not, or when nothing came back.
+    Probe {
+        /// The name of it.
+        id: u64,
+        /// Whom.
+        broker: BrokerId,
+        /// Where it says that clients reach it.
+        host: String,
+        /// Likewise.
+        port: u16,
+        /// How long to wait.
         timeout_ms: i64,
     },
     /// Answer an `Ask`.

@@ -32,6 +32,8 @@ pub(super) enum Sent {
     Registrar,
     /// This controller's own.
     Enrolment,
+    /// Whether a broker is still there.
+    Probe(BrokerId),
 }
 
 /// What one of this broker's handlers asks of the active controller.
@@ -64,7 +66,7 @@ impl Plane {
         let timeout_ms = match &sent {
             // A controller's disk may be slow; the quorum knows its own times.
             Sent::Forward(_, forward) => (forward.until - self.clock.now()).max(1),
-            Sent::Quorum(_) | Sent::Registrar | Sent::Enrolment => self.config.request_timeout_ms,
+            _ => self.config.request_timeout_ms,
         };
         let id = self.next_name();
         self.sent.insert(id, sent);
@@ -87,7 +89,7 @@ impl Plane {
             Some(Sent::Forward(_, forward)) => self.forward_answered(*forward, response),
             Some(Sent::Registrar) => self.registrar_answered(response),
             Some(Sent::Enrolment) => self.enrolment_answered(&response),
-            None => {}
+            Some(Sent::Probe(_)) | None => {}
         }
     }
 
@@ -97,6 +99,7 @@ impl Plane {
             Some(Sent::Forward(_, forward)) => self.park_again(*forward),
             Some(Sent::Registrar) => self.registrar_failed(),
             Some(Sent::Enrolment) => self.enrolment_failed(),
+            Some(Sent::Probe(broker)) => self.probed(broker, refused),
             None => {}
         }
     }

@@ -12,6 +12,12 @@ use wire::ids::BrokerId;
 
 /// The most that one event moves the clock.
 const STEP_MS_MAX: i64 = 500;
+/// How much later than usual a heartbeat may come before its broker is looked for.
+const LATE_MS: i64 = 100;
+/// How long until a broker that is still silent is looked for again.
+const PROBE_AGAIN_MS: i64 = 200;
+/// The most brokers that are looked for at once.
+const PROBES_MAX: usize = 32;
 
 /// What is known of a broker.
 #[derive(Debug, Clone, Copy)]
@@ -22,19 +28,32 @@ struct Contact {
     applied: Option<i64>,
     /// It is stopping, and loses what it leads by the records up to here.
     stops_at: Option<i64>,
+    /// When to look whether it is still there, unless it is heard of before.
+    probe_at: i64,
+    /// It was looked for since it was heard of last.
+    probed: bool,
 }
 
 /// The brokers heard of.
 #[derive(Debug)]
 pub(super) struct Heartbeats {
     session_timeout_ms: i64,
+    heartbeat_ms: i64,
     clock: Clock,
     contacts: BTreeMap<BrokerId, Contact>,
+    /// When a refused connection counted last as the end of a broker.
+    refusals: BTreeMap<BrokerId, i64>,
 }
 
 impl Heartbeats {
-    pub(super) fn new(session_timeout_ms: i64) -> Self {
-        Self { session_timeout_ms, clock: Clock::capped(STEP_MS_MAX), contacts: BTreeMap::new() }
+    pub(super) fn new(session_timeout_ms: i64, heartbeat_ms: i64) -> Self {
+        Self {
+            session_timeout_ms,
+            heartbeat_ms,
+            clock: Clock::capped(STEP_MS_MAX),
+            contacts: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+        }
     }
 
     /// A controller begins: every unfenced broker has a full session. Of a fenced one nothing is
@@ -45,6 +64,9 @@ impl Heartbeats {
         for broker in image.brokers.unfenced() {
             self.heard(broker.id, None);
         }
+        // The last controller may have gone together with some of them.
+        let now = self.clock.now();
+        self.contacts.values_mut().for_each(|contact| contact.probe_at = now);
     }
 
     /// A broker was heard of. `applied` is the offset up to which it has the metadata log.
@@ -79,6 +101,37 @@ impl Heartbeats {
         image.brokers.unfenced().map(|broker| broker.id).filter(|id| !fresh(id)).collect()
     }
 
+    /// The unfenced brokers to connect to now: they are silent, and if nobody listens there any
+    /// more, their sessions need not run out.
+    pub(super) fn to_probe(&mut self, now_ms: i64, image: &Image) -> Vec<BrokerId> {
+        self.clock.advance(now_ms);
+        let now = self.clock.now();
+        let unfenced = |id: &BrokerId| image.brokers.get(*id).is_some_and(|b| !b.fenced);
+        let due = self.contacts.iter_mut().filter(|(id, c)| c.probe_at <= now && unfenced(id));
+        let ask = |(id, contact): (&BrokerId, &mut Contact)| {
+            contact.probe_at = now.saturating_add(PROBE_AGAIN_MS);
+            contact.probed = true;
+            *id
+        };
+        due.take(PROBES_MAX).map(ask).collect()
+    }
+
+    /// The connection to a broker was refused. Says whether that is the end of its session: not
+    /// when it was heard of meanwhile, and once per session time-out, so that a broker whose address
+    /// is wrong is not fenced over and over.
+    pub(super) fn refused(&mut self, now_ms: i64, broker: BrokerId) -> bool {
+        self.clock.advance(now_ms);
+        let now = self.clock.now();
+        let silent = self.contacts.get(&broker).is_some_and(|contact| contact.probed);
+        let before = self.refusals.get(&broker);
+        let counts = before.is_none_or(|at| now.saturating_sub(*at) >= self.session_timeout_ms);
+        if silent && counts {
+            self.refusals.insert(broker, now);
+            self.forget(broker);
+        }
+        silent && counts
+    }
+
     /// Whether every other broker that serves has applied the records by which `broker`, which is
     /// stopping, lost what it led.
     pub(super) fn all_have_seen(&self, broker: BrokerId, image: &Image) -> bool {
@@ -92,9 +145,10 @@ impl Heartbeats {
 
     fn heard(&mut self, broker: BrokerId, applied: Option<i64>) {
         let at = self.clock.now();
-        let contact = Contact { at, applied: None, stops_at: None };
+        let probe_at = at.saturating_add(self.heartbeat_ms).saturating_add(LATE_MS);
+        let contact = Contact { at, applied: None, stops_at: None, probe_at, probed: false };
         let contact = self.contacts.entry(broker).or_insert(contact);
-        contact.at = at;
+        (contact.at, contact.probe_at, contact.probed) = (at, probe_at, false);
         contact.applied = applied.or(contact.applied);
     }
 

@@ -5,16 +5,20 @@ use std::collections::VecDeque;
 use metadata::control::{Context, Decision, brokers, features};
 use metadata::{Image, MetadataRecord};
 use wire::ErrorCode;
-use wire::ids::{LeaderEpoch, Offset};
+use wire::ids::{BrokerId, LeaderEpoch, Offset};
 use wire::metadata_frame;
 
 use super::asking::Reply;
 use super::decisions;
+use super::forwarding::Sent;
 use super::heartbeats::Heartbeats;
 use super::plane::{Plane, not_controller};
 use super::room::with_room;
-use super::{ControlRequest, ControlResponse};
+use super::{ControlEffect, ControlRequest, ControlResponse};
 use crate::error::Error;
+
+/// How long a connection to a silent broker may take.
+const PROBE_MS: i64 = 500;
 
 /// What a node has that leads the metadata log.
 pub(super) struct Lead {
@@ -54,7 +58,10 @@ impl Plane {
             latest: Image::default(),
             latest_end: Offset(0),
             proposals: VecDeque::new(),
-            heartbeats: Heartbeats::new(self.config.session_timeout_ms),
+            heartbeats: Heartbeats::new(
+                self.config.session_timeout_ms,
+                self.config.heartbeat_interval_ms,
+            ),
         });
     }
 
@@ -116,8 +123,43 @@ impl Plane {
         let now = self.now_ms;
         let Some(lead) = self.lead.as_mut().filter(|lead| lead.ready) else { return };
         let overdue = lead.heartbeats.overdue(now, &lead.latest);
-        if !overdue.is_empty() {
-            self.write(|ctx| brokers::fence_brokers(ctx.image, &overdue).records);
+        self.fence(&overdue);
+    }
+
+    fn fence(&mut self, gone: &[BrokerId]) {
+        if !gone.is_empty() {
+            self.write(|ctx| brokers::fence_brokers(ctx.image, gone).records);
+        }
+    }
+
+    /// Looks whether brokers that have fallen silent are still there.
+    pub(super) fn probe_silent(&mut self) {
+        if self.config.is_alone() {
+            return;
+        }
+        let (now, own) = (self.now_ms, self.own.id);
+        let Some(lead) = self.lead.as_mut().filter(|lead| lead.ready) else { return };
+        let image = &lead.latest;
+        let silent = lead.heartbeats.to_probe(now, image);
+        let address = |id: BrokerId| {
+            let endpoint = image.brokers.get(id)?.endpoints.first()?;
+            Some((id, endpoint.host.clone(), endpoint.port))
+        };
+        let addresses: Vec<_> = { silent }.into_iter().filter_map(address).collect();
+        for (broker, host, port) in addresses.into_iter().filter(|(id, ..)| *id != own) {
+            let id = self.next_name();
+            self.sent.insert(id, Sent::Probe(broker));
+            let timeout_ms = PROBE_MS;
+            self.effects.push(ControlEffect::Probe { id, broker, host, port, timeout_ms });
+        }
+    }
+
+    /// A silent broker was looked for: where nobody listens, nobody serves.
+    pub(super) fn probed(&mut self, broker: BrokerId, refused: bool) {
+        let now = self.now_ms;
+        let Some(lead) = self.lead.as_mut().filter(|lead| lead.ready) else { return };
+        if refused && lead.heartbeats.refused(now, broker) {
+            self.fence(&[broker]);
         }
     }
 
@@ -135,6 +177,7 @@ impl Plane {
         let decision =
             decisions::decide(&mut context, &quorum, &mut lead.heartbeats, next_offset, &request);
         let decision = with_room(&self.dirs, self.own.id, decision);
+        self.raise_kraft_version(&request, &decision.response);
         match self.enter(&decision.records) {
             Ok(Some(last)) => {
                 let response = decision.response;
@@ -144,6 +187,21 @@ impl Plane {
             }
             Ok(None) => self.reply(reply, decision.response),
             Err((code, why)) => self.reply(reply, request.refused(code, &why)),
+        }
+    }
+
+    /// `kraft.version` stands in the quorum's records, which the quorum writes.
+    fn raise_kraft_version(&mut self, request: &ControlRequest, response: &ControlResponse) {
+        if let ControlRequest::UpdateFeatures(asked) = request
+            && let ControlResponse::UpdateFeatures(answer) = response
+            && answer.error_code == 0
+            && features::raises_kraft_version(asked, self.log.quorum.kraft_version())
+        {
+            self.step(quorum::Event::Upgrade);
+            let end = self.log.quorum.log_end();
+            if let Some(lead) = &mut self.lead {
+                lead.latest_end = end;
+            }
         }
     }
 

@@ -191,6 +191,8 @@ impl Lifecycle {
         match code {
             ErrorCode::None => {
                 self.epoch = answer.broker_epoch;
+                // Should this run register again: it has lost nothing of what it had.
+                self.registration.previous_broker_epoch = self.epoch;
                 self.duplicate_since = None;
                 self.enter(if self.loaded { State::Fenced } else { State::CatchingUp });
                 return;

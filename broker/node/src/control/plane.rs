@@ -183,6 +183,11 @@ impl Plane {
         self.broken.is_some()
     }
 
+    /// The image in force contains everything before.
+    pub(crate) fn applied(&self) -> Offset {
+        self.applied
+    }
+
     /// The image in force contains everything before `upto`.
     pub(crate) fn note_applied(&mut self, upto: Offset) {
         self.applied = self.applied.max(upto);
@@ -228,6 +233,7 @@ impl Plane {
         self.step(Event::Tick);
         self.settle();
         self.fence_overdue();
+        self.probe_silent();
         self.expire_parked();
     }
 

@@ -14,6 +14,8 @@ pub struct ControlStatus {
     pub leader: Option<BrokerId>,
     /// The epoch.
     pub epoch: LeaderEpoch,
+    /// The level of `kraft.version`.
+    pub kraft_version: i16,
     /// The voters, and where each is reached.
     pub voters: Vec<quorum::Voter>,
 }
@@ -33,7 +35,9 @@ impl Node {
         for own in voters.iter_mut().filter(|one| one.id == self.node_id()) {
             own.endpoints.clone_from(&self.config.quorum.endpoints);
         }
-        let next = ControlStatus { leader: quorum.leader(), epoch: quorum.epoch(), voters };
+        let (leader, epoch) = (quorum.leader(), quorum.epoch());
+        let kraft_version = quorum.kraft_version();
+        let next = ControlStatus { leader, epoch, kraft_version, voters };
         if **self.status.load() != next {
             self.status.store(Arc::new(next));
         }

@@ -201,10 +201,37 @@ impl Quorum {
         // A quorum that Kafka formed stays as it is, so that Kafka can take it back.
         let formed_here = matches!(self.config.bootstrap, Bootstrap::Static(_));
         let due = self.kraft_version() == 0 && formed_here && settled;
-        if !due || self.config.directory.is_zero() {
+        if !due {
             return Ok(());
         }
+        match self.voters_met() {
+            Some(voters) => self.append_voters(None, Some(1), voters),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `kraft.version` can be raised now: this node leads, no change of the voters is under
+    /// way, and every voter has been met with its disk.
+    pub fn may_upgrade(&self) -> bool {
+        let State::Leader(leader) = &self.state else { return false };
+        let settled = self.high_watermark > leader.start && leader.change.is_none();
+        settled && self.kraft_version() == 0 && self.voters_met().is_some()
+    }
+
+    pub(super) fn upgrade_as_told(&mut self) -> Result<(), Stop> {
+        match self.voters_met() {
+            Some(voters) if self.may_upgrade() => self.append_voters(None, Some(1), voters),
+            _ => Ok(()),
+        }
+    }
+
+    /// The static voters with their disks, if all of them have been met lately.
+    fn voters_met(&self) -> Option<Voters> {
+        let State::Leader(leader) = &self.state else { return None };
         let own = self.config.key();
+        if own.directory.is_zero() {
+            return None;
+        }
         let recent = self.now().saturating_sub(self.config.fetch_timeout_ms);
         let met = |voter: &Voter| {
             if voter.id == own.id {
@@ -218,12 +245,7 @@ impl Quorum {
             Some(Voter { directory: key.directory, ..voter.clone() })
         };
         let voters: Option<Vec<Voter>> = self.voters().iter().map(met).collect();
-        match voters {
-            Some(voters) if !voters.is_empty() => {
-                self.append_voters(None, Some(1), Voters::new(voters))
-            }
-            _ => Ok(()),
-        }
+        voters.filter(|voters| !voters.is_empty()).map(Voters::new)
     }
 }
 

@@ -396,6 +396,25 @@ fn a_static_one_node_log_of_kafka_is_led() {
 }
 
 #[test]
+fn a_log_of_kafkas_gets_directories_when_the_operator_says_so() {
+    let mut node = Node::open(static_log(&[1]), 0);
+    node.run();
+    assert_eq!((node.quorum.kraft_version(), node.quorum.may_upgrade()), (0, true));
+    node.inbox.push_back(Event::Upgrade);
+    node.run();
+    assert_eq!((node.quorum.kraft_version(), node.quorum.may_upgrade()), (1, false));
+    // Told again, there is nothing to do; and it stays so.
+    let end = node.quorum.log_end();
+    node.inbox.push_back(Event::Upgrade);
+    node.run();
+    assert_eq!(node.quorum.log_end(), end);
+    let mut again = Node::open(node.disk.clone(), 0);
+    again.run();
+    assert_eq!(again.quorum.kraft_version(), 1);
+    assert!(again.quorum.voters().contains(BrokerId(1), DIRECTORY));
+}
+
+#[test]
 fn a_static_quorum_of_others_is_refused() {
     let load = |voters: &[i32]| {
         let mut loader = Loader::new(config());

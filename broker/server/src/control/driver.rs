@@ -162,6 +162,10 @@ impl<P: Plane> Driver<P> {
                 let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
                 self.peers.send(&self.control, id, to, version, request, timeout);
             }
+            ControlEffect::Probe { id, broker, host, port, timeout_ms } => {
+                let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
+                self.peers.probe(&self.control, id, broker, (host, port), timeout);
+            }
             ControlEffect::Respond { token, response } => self.control.respond(token, response),
             // The other thread ends after this one; when it has failed, it has said so.
             ControlEffect::Apply(batch) => drop(self.to_apply.send(Work::Apply(Box::new(batch)))),

@@ -1,6 +1,6 @@
 //! ApiVersions: what this broker serves. The first request of every client.
 
-use metadata::features::SUPPORTED;
+use metadata::features::{KRAFT_VERSION_FEATURE, SUPPORTED};
 use wire::messages::api_versions_request::ApiVersionsRequest;
 use wire::messages::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
@@ -13,8 +13,6 @@ use crate::dispatch::{Answer, Call, apis};
 const VERSION_WITH_SOFTWARE_NAME: i16 = 3;
 
 const VERSION_WITH_LEVEL_ZERO: i16 = 4;
-/// Features never change while the broker runs, so one epoch tells all there is.
-const FEATURES_EPOCH: i64 = 0;
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> {
     Answer::Now(answer(call, &request, served()))
@@ -48,7 +46,11 @@ fn answer(
     if !is_meant_for_us(call, request) {
         return failed(ErrorCode::RebootstrapRequired);
     }
-    let image = call.broker.node.image();
+    let node = &call.broker.node;
+    // The offset first: an epoch never promises more than the features beside it have.
+    let (epoch, image) = (node.image_offset(), node.image());
+    // This one stands in the quorum's records.
+    let kraft_version = (KRAFT_VERSION_FEATURE, node.control_status().kraft_version);
     // A cluster that comes from Kafka may stand at levels that are not served here.
     let level = |(name, level): (&str, i16)| {
         let level = level.min(SUPPORTED.iter().find(|known| known.name == name)?.max);
@@ -58,11 +60,11 @@ fn answer(
             min_version_level: level,
         })
     };
-    let levels = image.features.iter().filter_map(level);
+    let levels = image.features.iter().chain([kraft_version]).filter_map(level);
     ApiVersionsResponse {
         api_keys,
         supported_features: features(call.version),
-        finalized_features_epoch: FEATURES_EPOCH,
+        finalized_features_epoch: epoch.0,
         finalized_features: levels.collect(),
         ..ApiVersionsResponse::default()
     }

@@ -1,11 +1,13 @@
 //! The checkpoints now and then, and the end of a clean stop.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use wire::ids::Offset;
 
-use super::log_dir::{Checkpoints, held};
+use super::log_dir::{Checkpoints, LogDir, held};
 use super::{LogDirs, TopicPartition};
+use crate::checkpoints::clean_shutdown;
 use crate::disk::DiskError;
 
 /// What the periodic checkpoints say of one partition.
@@ -67,6 +69,18 @@ impl LogDirs {
             failures.extend(closed.err());
         }
         failures
+    }
+
+    /// The broker epoch under which the last run stopped cleanly, if all directories say the same;
+    /// -1 when that is not known. The markers stay where they are.
+    pub fn clean_epoch(&self) -> i64 {
+        let epoch = |dir: &Arc<LogDir>| match dir.is_offline() {
+            true => clean_shutdown::EPOCH_UNKNOWN,
+            false => dir.clean_epoch().ok().flatten().unwrap_or(clean_shutdown::EPOCH_UNKNOWN),
+        };
+        let mut epochs = self.dirs.iter().map(epoch);
+        let first = epochs.next().unwrap_or(clean_shutdown::EPOCH_UNKNOWN);
+        if epochs.all(|other| other == first) { first } else { clean_shutdown::EPOCH_UNKNOWN }
     }
 
     /// The logs that were opened and are not among these, by directory.

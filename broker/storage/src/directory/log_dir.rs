@@ -183,6 +183,14 @@ impl LogDir {
         Ok(clean_shutdown::read(&*self.disk, &file)?.is_some())
     }
 
+    /// The broker epoch of the clean-shutdown marker that there is, or was when the start began.
+    pub(super) fn clean_epoch(&self) -> Result<Option<i64>, DiskError> {
+        match *held(&self.clean) {
+            Some(epoch) => Ok(epoch),
+            None => clean_shutdown::read(&*self.disk, &self.path.join(clean_shutdown::FILE)),
+        }
+    }
+
     pub(super) fn write_clean_marker(&self, broker_epoch: i64) -> Result<(), DiskError> {
         clean_shutdown::write(&*self.disk, &self.path.join(clean_shutdown::FILE), broker_epoch)
     }

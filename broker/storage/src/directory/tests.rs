@@ -245,11 +245,16 @@ fn the_clean_marker_is_used_once_and_carries_the_epoch() {
     drop(dirs);
     disk.crash();
     let dirs = formatted(&disk, &["a", "b"], 0);
+    assert_eq!(dirs.clean_epoch(), 42);
+    assert_eq!(dirs.dirs()[0].consume_clean_marker(), Ok(Some(42)));
+    assert_eq!(dirs.clean_epoch(), 42, "what one was told, others may ask again");
     assert_eq!(load_all(&dirs).broker_epoch, 42);
+    assert_eq!(dirs.clean_epoch(), 42);
     drop(dirs);
     // A crash at any time after the start began is no clean stop.
     disk.crash();
     let dirs = formatted(&disk, &["a", "b"], 0);
+    assert_eq!(dirs.clean_epoch(), -1);
     assert_eq!(load_all(&dirs).broker_epoch, -1);
     dirs.dirs()[1].mark_offline(&crate::disk::DiskError::new(
         DiskErrorKind::ReadOnly,

@@ -10,7 +10,7 @@ use crate::features::{METADATA_VERSION, METADATA_VERSION_FEATURE};
 use crate::image::{CLUSTER_ID_KEY, Image, ResourceKind};
 use wire::messages::metadata_records::MetadataRecord;
 
-pub use update::{Quorum, update_features};
+pub use update::{Quorum, raises_kraft_version, update_features};
 
 /// What the first leader of a cluster writes: the metadata version and the cluster's id. Nothing
 /// when the log says both already.

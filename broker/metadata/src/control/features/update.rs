@@ -35,6 +35,8 @@ pub struct Quorum<'a> {
     pub voters: &'a [BrokerId],
     /// The level of `kraft.version`.
     pub kraft_version: i16,
+    /// Whether it can be raised now.
+    pub may_upgrade: bool,
 }
 
 /// Decides an UpdateFeatures request.
@@ -47,6 +49,8 @@ pub fn update_features(
     let mut records = Vec::new();
     for update in &request.feature_updates {
         match check(image, quorum, update, version) {
+            // It stands in the quorum's own records: see `raises_kraft_version`.
+            Ok(true) if update.feature == KRAFT_VERSION_FEATURE => {}
             Ok(true) => records.push(MetadataRecord::FeatureLevel(FeatureLevelRecord {
                 name: update.feature.clone(),
                 feature_level: update.max_version_level,
@@ -78,6 +82,15 @@ pub fn update_features(
         response.results = request.feature_updates.iter().map(done).collect();
     }
     Decision { records, response }
+}
+
+/// Whether a request that was taken asks for more than the quorum's `kraft.version`, which the
+/// quorum writes itself.
+pub fn raises_kraft_version(request: &UpdateFeaturesRequest, kraft_version: i16) -> bool {
+    let raises = |update: &FeatureUpdateKey| {
+        update.feature == KRAFT_VERSION_FEATURE && update.max_version_level > kraft_version
+    };
+    !request.validate_only && request.feature_updates.iter().any(raises)
 }
 
 /// Whether the update is to be written; what speaks against it.
@@ -118,8 +131,12 @@ fn check(
     if is_kraft_version && wanted < now {
         return invalid("Can't downgrade the version of this feature.");
     }
-    if is_kraft_version && wanted > now {
-        return invalid("The quorum raises it by itself once every voter is known to support it.");
+    if is_kraft_version && wanted > now && !quorum.may_upgrade {
+        let message = format!(
+            "Unable to upgrade {name} to {wanted}: not every voter is known with its directory \
+             yet, or the voters are changing."
+        );
+        return Err(Refusal::new(ErrorCode::InvalidUpdateVersion, message));
     }
     if name == METADATA_VERSION_FEATURE && wanted < now {
         check_downgrade(now, wanted, kind)?;

@@ -7,7 +7,7 @@ use wire::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRe
 
 use super::*;
 use crate::control::controllers::register_controller;
-use crate::control::features::{Quorum, update_features};
+use crate::control::features::{Quorum, raises_kraft_version, update_features};
 use crate::features::SUPPORTED;
 
 fn update(feature: &str, level: i16, upgrade_type: i8) -> UpdateFeaturesRequest {
@@ -23,7 +23,7 @@ fn update(feature: &str, level: i16, upgrade_type: i8) -> UpdateFeaturesRequest 
 }
 
 fn quorum(voters: &[BrokerId]) -> Quorum<'_> {
-    Quorum { local: BrokerId(1), voters, kraft_version: 1 }
+    Quorum { local: BrokerId(1), voters, kraft_version: 1, may_upgrade: false }
 }
 
 fn registration(id: i32, metadata_version_max: i16) -> ControllerRegistrationRequest {
@@ -102,6 +102,17 @@ fn updates_are_checked_against_everyone() {
         let next = h.image.apply(&decision.records).unwrap().0;
         assert_eq!(next.features.level(feature), level);
     }
+    let raise = update("kraft.version", 1, 1);
+    let static_voters = Quorum { kraft_version: 0, ..quorum(&own) };
+    let refused = update_features(&h.image, static_voters, &raise, 2).response;
+    assert!(refused.error_message.unwrap().contains("not every voter is known"));
+    let known = Quorum { may_upgrade: true, ..static_voters };
+    let raised = update_features(&h.image, known, &raise, 2);
+    // The quorum writes it, not the controller.
+    assert_eq!((raised.response.error_code, raised.records.len()), (0, 0));
+    assert!(raises_kraft_version(&raise, 0) && !raises_kraft_version(&raise, 1));
+    let dry = UpdateFeaturesRequest { validate_only: true, ..raise };
+    assert!(!raises_kraft_version(&dry, 0));
     let same = update_features(&h.image, quorum(&own), &update("kraft.version", 1, 1), 2);
     assert_eq!((same.response.error_code, same.records.len()), (0, 0));
 }

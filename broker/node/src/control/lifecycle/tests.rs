@@ -60,7 +60,7 @@ impl World {
         let empty = Image::default();
         let records = features::bootstrap(&empty, "cluster");
         let image = empty.apply(&records).unwrap().0;
-        let mut beats = Heartbeats::new(SESSION_MS);
+        let mut beats = Heartbeats::new(SESSION_MS, 300);
         beats.begin(0, &image);
         let (nodes, delays) = (Vec::new(), VecDeque::new());
         Self { now: 0, skew: 0, image, end: 10, beats, leader: true, nodes, delays }
@@ -356,7 +356,7 @@ proptest! {
                     world.leader = false;
                     world.pass(ms);
                     world.leader = true;
-                    world.beats = Heartbeats::new(SESSION_MS);
+                    world.beats = Heartbeats::new(SESSION_MS, 300);
                     world.beats.begin(world.wall(), &world.image);
                 }
                 Trouble::Jump(ms) => world.skew += ms,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use storage::disk::{Disk, read_file};
 use wire::ErrorCode;
+use wire::ids::BrokerId;
 use wire::messages::create_topics_request::CreateTopicsRequest;
 
 use self::world::{World, code_of, create_request};
@@ -213,9 +214,55 @@ fn a_broker_that_stops_is_let_go() {
     world.tell(going, tidelog_node::ControlEvent::Shutdown);
     world.until("it may stop", 3_000, |world| world.hosts[going].may_stop);
     let image = world.node(leader).image();
-    assert!(!image.brokers.get(wire::ids::BrokerId(going as i32)).unwrap().is_active());
+    assert!(!image.brokers.get(BrokerId(going as i32)).unwrap().is_active());
     // The controller itself: another takes over at once.
     let now = world.leader().unwrap();
     world.tell(now, tidelog_node::ControlEvent::Shutdown);
     world.until("it may stop", 5_000, |world| world.hosts[now].may_stop);
+}
+
+#[test]
+fn a_broker_that_is_killed_is_missed_at_once() {
+    let mut world = World::new(3, 8);
+    let leader = world.settle();
+    world.agree();
+    let gone = (leader + 1) % 3;
+    let id = BrokerId(gone as i32);
+    let fenced = move |world: &World| world.node(leader).image().brokers.get(id).unwrap().fenced;
+    world.kill(gone);
+    let took = world.until("it is fenced", 5_000, fenced);
+    assert!(took <= 700, "{took} ms: nobody has looked for it");
+    // Its next run need not wait for the session of the last one.
+    world.start(gone);
+    let took = world.until("it serves", 5_000, |world| world.hosts[gone].ready);
+    assert!(took <= 1_000, "{took} ms");
+    // Where nothing comes back there is no telling: the session runs out.
+    world.agree();
+    world.cut = [(gone.min(leader), gone.max(leader))].into();
+    let took = world.until("it is fenced", 5_000, fenced);
+    assert!(took >= 1_200, "{took} ms: fenced although it may be there");
+}
+
+#[test]
+fn a_clean_stop_is_told_at_the_next_start() {
+    let mut world = World::new(3, 9);
+    let leader = world.settle();
+    world.agree();
+    let going = (leader + 1) % 3;
+    let id = BrokerId(going as i32);
+    let epoch = world.node(leader).image().brokers.get(id).unwrap().epoch;
+    world.tell(going, tidelog_node::ControlEvent::Shutdown);
+    world.until("it may stop", 3_000, |world| world.hosts[going].may_stop);
+    world.node(going).shutdown(world.now).unwrap();
+    world.kill(going);
+    world.registrations.clear();
+    world.start(going);
+    world.settle();
+    assert_eq!(world.registrations.first(), Some(&(going, epoch)));
+    // A kill is no clean stop.
+    world.kill(going);
+    world.registrations.clear();
+    world.start(going);
+    world.settle();
+    assert_eq!(world.registrations.first(), Some(&(going, -1)));
 }

@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) answers: BTreeMap<Token, ControlResponse>,
     next_token: Token,
     asked_at_random: usize,
+    /// Who has registered with another node, and under which epoch it says it stopped before.
+    pub(crate) registrations: Vec<(usize, i64)>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
             answers: BTreeMap::new(),
             next_token: 0,
             asked_at_random: 0,
+            registrations: Vec::new(),
         };
         (0..count).for_each(|at| world.start(at));
         world
@@ -255,6 +258,9 @@ impl World {
             ControlEffect::Send { id, to, version, request, timeout_ms } => {
                 self.send(at, id, to, version, request, timeout_ms);
             }
+            ControlEffect::Probe { id, broker, timeout_ms, .. } => {
+                self.probe(at, id, broker, timeout_ms);
+            }
             ControlEffect::Respond { token, response } => self.respond(at, token, response),
             ControlEffect::Apply(batch) => {
                 let applied = self.node(at).apply(now, batch);
@@ -296,6 +302,9 @@ impl World {
                 self.asked_at_random % self.hosts.len()
             }
         };
+        if let ControlRequest::BrokerRegistration(registration) = &request {
+            self.registrations.push((from, registration.previous_broker_epoch));
+        }
         let life = self.hosts[from].life;
         if !self.reach(from, to) {
             let event = ControlEvent::Failed { id, refused: false };
@@ -315,6 +324,14 @@ impl World {
         self.post(LATENCY_MS, to, self.hosts[to].life, event);
         // Whatever becomes of it, the asker hears of it.
         self.post(timeout_ms, from, life, ControlEvent::Failed { id, refused: false });
+    }
+
+    fn probe(&mut self, from: usize, id: u64, broker: BrokerId, timeout_ms: i64) {
+        let to = usize::try_from(broker.0).unwrap();
+        let life = self.hosts[from].life;
+        let refused = self.reach(from, to) && self.hosts[to].node.is_none();
+        let delay = if refused { LATENCY_MS } else { timeout_ms };
+        self.post(delay, from, life, ControlEvent::Failed { id, refused });
     }
 
     fn post(&mut self, delay_ms: i64, to: usize, life: u64, event: ControlEvent) {

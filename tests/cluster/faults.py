@@ -147,22 +147,28 @@ class Trial:
             for member in self.cluster.members:
                 with Raw(member.port, 10, member.host) as raw:
                     told.append(metadata(raw))
-            lost = exist - set(told[0])
-            assert not lost, f"lost: {sorted(lost)[:10]}"
-            for name, parts in told[0].items():
+            lost = exist - set.intersection(*map(set, told))
+            if lost:
+                return f"not at every member: {sorted(lost)[:10]}"
+            for name, parts in [pair for one in told for pair in one.items()]:
                 if name in accepted or name in unsure:
                     assert sorted(parts) == list(range(PARTITIONS)), (name, parts)
                     if not set(parts.values()) <= alive:
-                        return False
-            return all(one == told[0] for one in told)
+                        return f"{name} has partitions without a leader: {parts}"
+            different = [name for name in told[0] if any(one.get(name) != told[0][name]
+                                                         for one in told)]
+            return f"members differ: {different[:10]}" if different else None
+
+        why = []
 
         def settled():
             try:
-                return agreed()
-            except OSError:
-                return False
+                why[:] = [agreed()]
+            except OSError as error:
+                why[:] = [error]
+            return why == [None]
         try:
             procs.wait_until(settled, "all members show the same topics, all led", timeout, 0.2)
         except procs.Timeout:
-            raise AssertionError(f"no agreement\n{self.cluster.tail()}") from None
+            raise AssertionError(f"{why}\n{self.cluster.tail()}") from None
         return len(accepted), len(unsure)

@@ -85,7 +85,9 @@ impl Plane {
         let version = *request.key().versions().end();
         match to {
             _ if here => self.decide(Reply::Enrolment, version, request),
-            Some((_, to)) => self.send(Sent::Enrolment, to, request),
+            Some((leader, to)) => {
+                self.send(Sent::Enrolment(leader), to, request);
+            }
             None => {}
         }
     }

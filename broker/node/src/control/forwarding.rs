@@ -28,10 +28,12 @@ pub(super) enum Sent {
     Quorum(u64),
     /// A client's, to this controller.
     Forward(BrokerId, Box<Forward>),
-    /// This broker's own.
-    Registrar,
-    /// This controller's own.
-    Enrolment,
+    /// This broker's own, to this controller.
+    Registrar(BrokerId),
+    /// This controller's own, to the active one.
+    Enrolment(BrokerId),
+    /// Where the log of this controller ends.
+    End(BrokerId),
     /// Whether a broker is still there.
     Probe(BrokerId),
 }
@@ -51,6 +53,16 @@ pub(super) struct Forward {
 }
 
 impl Sent {
+    /// The controller that it was sent to, as the active one.
+    fn controller(&self) -> Option<BrokerId> {
+        match self {
+            Self::Quorum(_) | Self::Probe(_) => None,
+            Self::Forward(to, _) | Self::Registrar(to) | Self::Enrolment(to) | Self::End(to) => {
+                Some(*to)
+            }
+        }
+    }
+
     pub(super) fn forget(&mut self, whom: Token) {
         if let Self::Forward(_, forward) = self
             && forward.token == whom
@@ -61,7 +73,8 @@ impl Sent {
 }
 
 impl Plane {
-    pub(super) fn send(&mut self, sent: Sent, to: Destination, request: ControlRequest) {
+    /// Gives the name of the question.
+    pub(super) fn send(&mut self, sent: Sent, to: Destination, request: ControlRequest) -> u64 {
         let version = *request.key().versions().end();
         let timeout_ms = match &sent {
             // A controller's disk may be slow; the quorum knows its own times.
@@ -71,6 +84,7 @@ impl Plane {
         let id = self.next_name();
         self.sent.insert(id, sent);
         self.effects.push(ControlEffect::Send { id, to, version, request, timeout_ms });
+        id
     }
 
     pub(super) fn send_quorum(&mut self, id: u64, to: Destination, request: quorum::Request) {
@@ -87,8 +101,9 @@ impl Plane {
                 None => self.step(Event::RequestFailed { id, refused: false }),
             },
             Some(Sent::Forward(_, forward)) => self.forward_answered(*forward, response),
-            Some(Sent::Registrar) => self.registrar_answered(response),
-            Some(Sent::Enrolment) => self.enrolment_answered(&response),
+            Some(Sent::Registrar(_)) => self.registrar_answered(response),
+            Some(Sent::Enrolment(_)) => self.enrolment_answered(&response),
+            Some(Sent::End(of)) => self.end_answered(id, of, &response),
             Some(Sent::Probe(_)) | None => {}
         }
     }
@@ -96,11 +111,21 @@ impl Plane {
     pub(super) fn failed(&mut self, id: u64, refused: bool) {
         match self.sent.remove(&id) {
             Some(Sent::Quorum(id)) => self.step(Event::RequestFailed { id, refused }),
-            Some(Sent::Forward(_, forward)) => self.park_again(*forward),
-            Some(Sent::Registrar) => self.registrar_failed(),
-            Some(Sent::Enrolment) => self.enrolment_failed(),
             Some(Sent::Probe(broker)) => self.probed(broker, refused),
+            Some(sent) => self.unanswered(id, sent),
             None => {}
+        }
+    }
+
+    /// The active controller has not answered, or is none any more.
+    fn unanswered(&mut self, id: u64, sent: Sent) {
+        match sent {
+            // These are not for the active controller.
+            Sent::Quorum(_) | Sent::Probe(_) => {}
+            Sent::Forward(_, forward) => self.park_again(*forward),
+            Sent::Registrar(_) => self.registrar_failed(),
+            Sent::Enrolment(_) => self.enrolment_failed(),
+            Sent::End(_) => self.end_failed(id),
         }
     }
 
@@ -142,7 +167,7 @@ impl Plane {
 
     /// Sends what waits, once it is known who decides; decides it when that is this node.
     pub(super) fn forward_parked(&mut self) {
-        self.recall_forwards();
+        self.recall();
         if self.parked.is_empty() {
             return;
         }
@@ -193,16 +218,13 @@ impl Plane {
     }
 
     /// What was sent to a controller that is none any more is sent to the next: it may never
-    /// answer.
-    fn recall_forwards(&mut self) {
+    /// answer, and a heartbeat that waits for it is missed by the next.
+    fn recall(&mut self) {
         let Some(leader) = self.log.quorum.leader() else { return };
-        let old = |sent: &mut Sent| matches!(sent, Sent::Forward(to, _) if *to != leader);
-        let recalled: Vec<Sent> =
-            self.sent.extract_if(.., |_, sent| old(sent)).map(|(_, sent)| sent).collect();
-        for sent in recalled {
-            if let Sent::Forward(_, forward) = sent {
-                self.park_again(*forward);
-            }
+        let old = |sent: &Sent| sent.controller().is_some_and(|to| to != leader);
+        let recalled: Vec<(u64, Sent)> = self.sent.extract_if(.., |_, sent| old(sent)).collect();
+        for (id, sent) in recalled {
+            self.unanswered(id, sent);
         }
     }
 
@@ -221,7 +243,10 @@ impl Plane {
         let answer = data.and_then(|data| opened(&forward, data));
         match answer {
             Some(answer) if answer.is_not_controller() => self.park_again(forward),
-            Some(answer) => self.answer_when_applied(forward.token, answer),
+            Some(answer) => {
+                let Forward { token, request, until, .. } = &forward;
+                self.answer_when_shown(*token, request, answer, *until);
+            }
             None => {
                 let message = "The controller did not understand the request.";
                 let refused = forward.request.refused(ErrorCode::UnknownServerError, message);

@@ -261,7 +261,10 @@ impl Lifecycle {
         if self.state == State::Stopping && leaderless >= LEADERLESS_STOP_MS {
             self.stop(effects);
         }
-        if self.asking || !self.leader || self.clock.now() < self.next_at || self.state == State::Stopped
+        if self.asking
+            || !self.leader
+            || self.clock.now() < self.next_at
+            || self.state == State::Stopped
         {
             return;
         }

@@ -25,6 +25,7 @@ mod refusals;
 mod registration;
 mod requests;
 mod room;
+mod showing;
 mod status;
 
 pub(crate) use driving::Applying;

@@ -16,6 +16,7 @@ use super::enrolment::Enrolment;
 use super::forwarding::{Forward, Sent};
 use super::leading::Lead;
 use super::registration::Registrar;
+use super::showing::Unshown;
 use super::{
     ApplyBatch, ControlEffect, ControlEvent, ControlRequest, ControlResponse, ListenerKind, Token,
 };
@@ -54,6 +55,10 @@ pub(crate) struct Plane {
     pub(super) sent: BTreeMap<u64, Sent>,
     /// What waits for an active controller.
     pub(super) parked: VecDeque<Forward>,
+    /// Answers of the controller that this broker's image does not show yet.
+    pub(super) unshown: Vec<Unshown>,
+    /// When the controller may be asked (again) where its log ends.
+    pub(super) ask_end_at: i64,
     pub(super) registrar: Option<Registrar>,
     pub(super) enrolment: Option<Enrolment>,
     /// The log directories of this node's broker.
@@ -112,6 +117,8 @@ impl Plane {
             asked: BTreeMap::new(),
             sent: BTreeMap::new(),
             parked: VecDeque::new(),
+            unshown: Vec::new(),
+            ask_end_at: 0,
             registrar,
             enrolment,
             dirs,
@@ -149,6 +156,7 @@ impl Plane {
         self.settle();
         self.forward_parked();
         self.settle();
+        self.show_answers();
         self.hand_out_answers();
         std::mem::take(&mut self.effects)
     }

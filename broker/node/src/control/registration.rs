@@ -148,8 +148,8 @@ impl Plane {
         if self.leads_ready() {
             let version = *request.key().versions().end();
             self.decide(Reply::Registrar, version, request);
-        } else if let Some((_, to)) = self.controller() {
-            self.send(Sent::Registrar, to, request);
+        } else if let Some((leader, to)) = self.controller() {
+            self.send(Sent::Registrar(leader), to, request);
         } else {
             self.registrar_failed();
         }

@@ -55,6 +55,31 @@ fn what_a_follower_is_asked_the_controller_decides() {
 }
 
 #[test]
+fn what_was_made_by_a_follower_is_shown_by_it() {
+    let mut world = World::new(3, 9);
+    let leader = world.settle();
+    // The other one makes the majority: this one hears of what was decided much later.
+    let follower = (leader + 1) % 3;
+    world.slow_fetches.insert(follower);
+    for n in 0..10 {
+        let name = format!("topic-{n}");
+        let token = world.ask(follower, create_request(&name));
+        world.until("an answer", 2_000, |world| {
+            let answered = world.answers.contains_key(&token);
+            assert!(!answered || names(world, follower).contains(&name), "{name} is not shown");
+            answered
+        });
+        assert_eq!(code_of(&world.answers[&token]), ErrorCode::None);
+    }
+    // Nor does an answer wait for ever: the controller dies with its log's end untold.
+    let token = world.ask(follower, create_request("last"));
+    world.run(15);
+    world.kill(leader);
+    world.until("an answer", 5_000, |world| world.answers.contains_key(&token));
+    assert!(names(&world, follower).contains("last"));
+}
+
+#[test]
 fn the_loss_of_the_controller_loses_nothing() {
     let mut world = World::new(3, 3);
     world.settle();

@@ -23,6 +23,8 @@ use crate::common::{self, NOW};
 const STEP_MS: i64 = 5;
 /// How long a message takes.
 const LATENCY_MS: i64 = 1;
+/// And a slow one.
+const SLOW_MS: i64 = 100;
 
 /// One machine.
 pub(crate) struct Host {
@@ -62,6 +64,8 @@ pub(crate) struct World {
     pub(crate) snapshot_bytes: u64,
     /// Pairs that do not reach each other.
     pub(crate) cut: BTreeSet<(usize, usize)>,
+    /// Those whose fetches take long to arrive.
+    pub(crate) slow_fetches: BTreeSet<usize>,
     mail: VecDeque<Mail>,
     waiting: BTreeMap<Token, Waiting>,
     pub(crate) answers: BTreeMap<Token, ControlResponse>,
@@ -88,6 +92,7 @@ impl World {
             hosts: (0..count).map(host).collect(),
             snapshot_bytes: 20 << 20,
             cut: BTreeSet::new(),
+            slow_fetches: BTreeSet::new(),
             mail: VecDeque::new(),
             waiting: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -320,8 +325,10 @@ impl World {
         let token = self.token();
         self.waiting.insert(token, Waiting { from, to, life, id, version, request });
         let asker = Asker { listener: ListenerKind::Controller, version, ..Asker::own(version) };
+        let late = matches!(read, ControlRequest::Fetch(_)) && self.slow_fetches.contains(&from);
         let event = ControlEvent::Ask { token, asker, request: read };
-        self.post(LATENCY_MS, to, self.hosts[to].life, event);
+        let latency = if late { SLOW_MS } else { LATENCY_MS };
+        self.post(latency, to, self.hosts[to].life, event);
         // Whatever becomes of it, the asker hears of it.
         self.post(timeout_ms, from, life, ControlEvent::Failed { id, refused: false });
     }

@@ -3,7 +3,9 @@
 import argparse
 import sys
 
-from . import clients, failover, formation, load, quorum, suite  # noqa: F401  (registers them)
+# They register their scenarios.
+from . import clients, failover, formation, load, quorum, roles  # noqa: F401
+from . import suite
 from .context import Context
 
 

@@ -36,6 +36,11 @@ class Context:
         self._own.append(cluster)
         return cluster
 
+    def keep(self, cluster):
+        """Ends this cluster with the scenario."""
+        self._own.append(cluster)
+        return cluster
+
     def before(self, _scenario):
         """Nothing: the cluster is made when it is asked for."""
 

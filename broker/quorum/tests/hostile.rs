@@ -127,14 +127,15 @@ fn response() -> BoxedStrategy<Response> {
     );
     let vote = any::<bool>().prop_map(|granted| Body::Vote { granted });
     let body = prop_oneof![Just(Body::Empty), fetch, piece, vote];
-    (epoch(), prop::option::of(key()), body).prop_map(|(epoch, leader, body)| Response {
-        error: ErrorCode::None,
-        epoch,
-        leader: leader.map(|key| key.id),
-        endpoints: vec![endpoint(9)],
-        body,
-    })
-    .boxed()
+    (epoch(), prop::option::of(key()), body)
+        .prop_map(|(epoch, leader, body)| Response {
+            error: ErrorCode::None,
+            epoch,
+            leader: leader.map(|key| key.id),
+            endpoints: vec![endpoint(9)],
+            body,
+        })
+        .boxed()
 }
 
 fn event() -> BoxedStrategy<Event> {

@@ -6,6 +6,9 @@ use super::Quorum;
 use super::state::State;
 use crate::ReplicaKey;
 
+/// How long an observer that fetches no more is told of, as in Kafka.
+const OBSERVER_MS: i64 = 300_000;
+
 /// The quorum as its leader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
@@ -61,7 +64,10 @@ impl Quorum {
             let mut keys = leader.replicas.keys().filter(|key| key.may_be(&voter));
             keys.next().copied().unwrap_or(voter)
         };
-        let observers = leader.replicas.keys().filter(|key| voters.find(key).is_none());
+        let oldest = self.now().saturating_sub(OBSERVER_MS);
+        let others = leader.replicas.iter().filter(|(key, _)| voters.find(key).is_none());
+        let heard = others.filter(|(_, progress)| progress.fetched_at >= oldest);
+        let observers = heard.map(|(key, _)| key);
         Some(Description {
             leader: self.config.node,
             epoch: leader.epoch,

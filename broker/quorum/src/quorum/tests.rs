@@ -10,7 +10,7 @@ use wire::records::{Batch, BatchIter};
 
 use super::*;
 use crate::batches::{data_batch, leader_change_batch};
-use crate::{BATCH_BYTES_MAX, Loader, Snapshot, Voter};
+use crate::{BATCH_BYTES_MAX, FetchRequest, Loader, ReplicaKey, Request, Snapshot, Voter};
 
 const DIRECTORY: Uuid = Uuid([7; 16]);
 
@@ -425,4 +425,31 @@ fn a_static_quorum_of_others_is_refused() {
     };
     assert!(matches!(load(&[1, 2, 3]), Error::SeveralVoters(3)));
     assert!(matches!(load(&[2]), Error::NotAVoter { .. }));
+}
+
+#[test]
+fn an_observer_that_fetches_no_more_is_forgotten() {
+    let mut node = Node::open(Disk::default(), 0);
+    node.run();
+    let replica = ReplicaKey { id: BrokerId(9), directory: Uuid([9; 16]) };
+    let fetch = FetchRequest {
+        epoch: node.quorum.epoch(),
+        replica,
+        offset: Offset(0),
+        last_epoch: LeaderEpoch(0),
+        high_watermark: Offset(0),
+        max_wait_ms: 0,
+        max_bytes: 1 << 20,
+    };
+    let request = Request::Fetch(fetch);
+    node.inbox.push_back(Event::Request { token: 7, cluster_id: None, request });
+    node.run();
+    let observers = |node: &Node| node.quorum.describe().unwrap().observers.len();
+    assert_eq!(observers(&node), 1);
+    for (later, left) in [(299_000, 1), (2_000, 0)] {
+        node.now += later;
+        node.inbox.push_back(Event::Tick);
+        node.run();
+        assert_eq!(observers(&node), left, "after {later} ms more");
+    }
 }

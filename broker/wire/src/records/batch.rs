@@ -2,9 +2,9 @@
 
 use bytes::{Buf, Bytes};
 
+use super::BatchError;
 use super::header::{BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, TimestampType};
 use super::record::RecordSet;
-use super::BatchError;
 use crate::compression::{Codec, compress, decompress};
 
 /// Where the bytes begin that the CRC covers.

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import time
 
 from ..harness import procs
 from ..harness.broker import Kafka, binary
@@ -147,14 +148,25 @@ def several_on_one_machine(context):
             children = f"/proc/{child.pid}/task/{child.pid}/children"
             brokers = [int(one) for one in open(children, encoding="ascii").read().split()]
             assert len(brokers) == 3, brokers
+            began = time.monotonic()
             act(child, brokers)
             assert child.wait(60) == code, log.read_text()
+            # The last one waits for nobody.
+            took = time.monotonic() - began
+            assert took < 2.5, f"stopped after {took:.1f} s\n{log.read_text()}"
             said = log.read_text()
             assert said.count("INFO stopped") == 3 - code, said
             assert ("has ended (signal: 9" in said) == bool(code), said
         finally:
             procs.kill(child)
     assert seen[0] == seen[1], f"another cluster, or another topic: {seen}"
+    for brokers, dir, why in (
+            ("1", folder, "holds a cluster of 3 brokers; give --brokers 3"),
+            ("2", folder, "holds a cluster of 3 brokers; give --brokers 3"),
+            ("2", folder / "broker-0", "holds the data of one broker; give --brokers 1")):
+        done = procs.run([binary(), "dev", "--brokers", brokers, "--port", "0", "--admin-port",
+                          "0", "--data-dir", dir], check=False)
+        assert done.returncode == 2 and why.encode() in done.stderr, (brokers, done)
 
 
 def of_three(address, value):

@@ -109,7 +109,7 @@ class Context:
         def known():
             found = self.admin().list_topics(name, timeout=20).topics[name]
             return found.error is None and all(
-                part.leader == 1 for part in found.partitions.values())
+                part.leader > 0 for part in found.partitions.values())
         procs.wait_until(known, f"{name} has leaders", 20)
         procs.wait_until(lambda: self._served(name), f"{name} is served", 20)
 

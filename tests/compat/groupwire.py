@@ -102,6 +102,12 @@ class Member(Raw):
     def __init__(self, context, group):
         super().__init__(context.broker.port, timeout=30)
         self.group = group
+        if context.kind.size > 1:
+            # The group may be another broker's.
+            error, node = self.coordinator(group)
+            if error == NONE:
+                self.close()
+                super().__init__(context.broker.port_of_node(node), timeout=30)
 
     def ask(self, key, version, body):
         """Sends a request and reads its answer."""

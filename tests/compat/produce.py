@@ -138,7 +138,8 @@ def timestamps(context):
                      on_delivery=lambda error, _: errors.append(error))
     assert producer.flush(30) == 0
     assert errors[0] is not None and errors[0].name() == "INVALID_TIMESTAMP", errors[0]
-    assert context.watermarks(created) == (0, 1)
+    marks = context.watermarks(created)
+    assert marks == (0, 1), marks
 
 
 @suite.scenario

@@ -39,6 +39,8 @@ class Broker:
     """One broker process with a data directory of its own that survives restarts."""
 
     name = "?"
+    # How many brokers there are.
+    size = 1
 
     def __init__(self, settings=None, pin=None, base=None):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix=f"tidelog-{self.name}-", dir=base))
@@ -54,6 +56,16 @@ class Broker:
     def address(self):
         """host:port for clients."""
         return f"127.0.0.1:{self.port}"
+
+    def port_of(self, topic, partition=0):
+        """The port of a partition's leader."""
+        assert topic is not None and partition >= 0
+        return self.port
+
+    def port_of_node(self, node_id):
+        """The port of a broker by its id."""
+        assert node_id == 1
+        return self.port
 
     def command(self):
         """The program and its arguments."""

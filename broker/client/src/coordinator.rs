@@ -15,7 +15,7 @@ impl Client {
     ///
     /// # Errors
     /// No broker answers, or none keeps the group for now.
-    pub(crate) async fn find_coordinator(
+    pub async fn find_coordinator(
         &self,
         group: &str,
         deadline: Instant,

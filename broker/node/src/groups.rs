@@ -24,7 +24,6 @@ use wire::messages::list_groups_response::ListedGroup;
 
 use crate::group_log::{append_records, coordinator_code, release};
 use crate::node::Node;
-use crate::notice::Notice;
 use crate::random::Random;
 
 /// The time at which members that are not there begin their sessions.
@@ -271,7 +270,8 @@ impl Node {
         }
     }
 
-    /// Makes `__consumer_offsets` unless it is there. Blocks on the disk when it is not.
+    /// Makes `__consumer_offsets` unless it is there, on a node that is alone. Blocks on the disk
+    /// when it is not.
     ///
     /// # Errors
     /// COORDINATOR_NOT_AVAILABLE when it cannot be made.
@@ -280,13 +280,11 @@ impl Node {
             return Ok(());
         }
         // Whether another call was faster shows in the image, not in the answer.
-        let made = self.auto_create_topics(now_ms, &[OFFSETS_TOPIC]);
-        if self.groups_prepared() {
-            return Ok(());
+        self.auto_create_topics(now_ms, &[OFFSETS_TOPIC]);
+        match self.groups_prepared() {
+            true => Ok(()),
+            false => Err(ErrorCode::CoordinatorNotAvailable),
         }
-        let why = made.topics.into_iter().find_map(|topic| topic.error_message);
-        self.notices.push(Notice::NoOffsetsTopic { why: why.unwrap_or_default() });
-        Err(ErrorCode::CoordinatorNotAvailable)
     }
 
     /// Whether `__consumer_offsets` exists.

@@ -100,11 +100,6 @@ pub enum Notice {
         /// Why.
         why: String,
     },
-    /// `__consumer_offsets` cannot be made, so there are no groups.
-    NoOffsetsTopic {
-        /// Why.
-        why: String,
-    },
     /// Records of `__consumer_offsets` that this version does not read; they are skipped.
     UnreadableGroupRecords {
         /// The partition.
@@ -195,9 +190,6 @@ impl std::fmt::Display for Notice {
                  log: they are kept, nothing enforces or uses them"
             ),
             Self::ControllerStopped { why } => write!(f, "the controller has stopped: {why}"),
-            Self::NoOffsetsTopic { why } => {
-                write!(f, "__consumer_offsets cannot be made, there are no groups: {why}")
-            }
             Self::UnreadableGroupRecords { index, count } => {
                 write!(f, "__consumer_offsets-{index}: skipped {count} records it cannot read")
             }

@@ -59,9 +59,36 @@ impl LogLimit {
     }
 }
 
+/// What was said last of one state of affairs: it is said again when it has changed.
+#[derive(Debug)]
+pub(crate) struct SaidOnce(Mutex<Option<String>>);
+
+impl SaidOnce {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Whether this was not what was said last; it is now.
+    pub(crate) fn is_news(&self, what: &str) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = last.as_deref() != Some(what);
+        if news {
+            *last = Some(what.to_owned());
+        }
+        news
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stays_the_same_is_said_once() {
+        let said = SaidOnce::new();
+        let news = ["no broker", "no broker", "no room", "no broker"].map(|why| said.is_news(why));
+        assert_eq!(news, [true, false, true, true]);
+    }
 
     #[test]
     fn lines_beyond_the_limit_are_counted() {

@@ -9,6 +9,9 @@ use super::failure::Failure;
 use super::fleet::{self, READY, Wanted};
 use super::{SetArgs, default_data_dir};
 
+/// Where a lone broker's logs lie in the folder of `dev`.
+const ALONE_LOGS: &str = "logs";
+
 /// Arguments of `tidelog dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Dev {
@@ -46,7 +49,17 @@ pub(super) struct Serve {
 impl Dev {
     pub(super) fn run(self) -> Result<(), Failure> {
         if self.brokers > 1 {
+            if self.data_dir.join(ALONE_LOGS).exists() {
+                let dir = self.data_dir.display();
+                let why = "holds the data of one broker; give --brokers 1 or another --data-dir";
+                return Err(Failure::Usage(format!("{dir} {why}")));
+            }
             return fleet::run(&self.fleet()?);
+        }
+        if let Some(held) = fleet::held(&self.data_dir)? {
+            let dir = self.data_dir.display();
+            let why = format!("{dir} holds a cluster of {held} brokers; give --brokers {held}");
+            return Err(Failure::Usage(why));
         }
         if self.one_of_several {
             server::process::end_with_parent().map_err(Failure::Start)?;
@@ -69,7 +82,7 @@ impl Dev {
         let failed = |source| Failure::Path { path: self.data_dir.clone(), source };
         let dir = std::path::absolute(&self.data_dir).map_err(failed)?;
         let dev = vec![
-            ("log.dirs", dir.join("logs").display().to_string()),
+            ("log.dirs", dir.join(ALONE_LOGS).display().to_string()),
             ("listeners", format!("PLAINTEXT://127.0.0.1:{}", self.port)),
             ("tidelog.admin.host", "127.0.0.1".to_owned()),
             ("tidelog.admin.port", self.admin_port.to_string()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{
-    Assignment, Client, Consumer, ConsumerConfig, Fetched, Member, MemberConfig, OffsetSpec,
+    Assignment, Client, Consumer, ConsumerConfig, Fetched, Joined, Member, MemberConfig, OffsetSpec,
 };
 use tokio::time::Instant;
 
@@ -20,6 +20,8 @@ use super::start::{Start, starts};
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest wait for records before other duties are looked at.
 const POLL_MAX: Duration = Duration::from_secs(1);
+/// How long a group may be without a coordinator before that is worth a word.
+const JOIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Arguments of `tidelog consume`.
 #[derive(Debug, clap::Args)]
@@ -173,11 +175,12 @@ impl Consume {
         let mut consumer = Consumer::new(client, ConsumerConfig::default());
         let mut printed: BTreeMap<(Arc<str>, i32), i64> = BTreeMap::new();
         let mut joined = false;
+        let mut told = false;
         let (mut next_heartbeat, mut next_commit) = (Instant::now(), Instant::now());
         loop {
             if !joined {
                 tokio::select! {
-                    taken = self.take_share(client, member, &mut consumer, printer) => taken?,
+                    taken = self.take_share(client, member, &mut consumer, printer, &mut told) => taken?,
                     () = &mut stop => return Ok(()),
                 }
                 printed.clear();
@@ -214,14 +217,36 @@ impl Consume {
     }
 
     /// Joins and begins where the group has committed.
+    /// Joins the group; a wait for a coordinator is told, once.
+    async fn join(
+        &self,
+        client: &Client,
+        member: &mut Member,
+        told: &mut bool,
+    ) -> Result<Joined, Failure> {
+        let mut joining = std::pin::pin!(member.join());
+        if let Some(group) = self.group.as_deref().filter(|_| !*told) {
+            tokio::select! {
+                biased;
+                joined = &mut joining => return Ok(joined?),
+                why = uncoordinated(client, group) => {
+                    *told = true;
+                    eprintln!("tidelog: waiting for a coordinator: {}", Failure::from(why));
+                }
+            }
+        }
+        Ok(joining.await?)
+    }
+
     async fn take_share(
         &self,
         client: &Client,
         member: &mut Member,
         consumer: &mut Consumer,
         printer: &mut Printer,
+        told: &mut bool,
     ) -> Result<(), Failure> {
-        let joined = member.join().await?;
+        let joined = self.join(client, member, told).await?;
         let committed = member.committed(&joined.partitions).await?;
         let mut assignments = Vec::new();
         let mut ends = BTreeMap::new();
@@ -247,6 +272,16 @@ impl Consume {
         printer.ends = self.exit_at_end.then_some(ends);
         consumer.assign(assignments);
         Ok(())
+    }
+}
+
+/// Why a group has no coordinator, if after a while it has none.
+async fn uncoordinated(client: &Client, group: &str) -> client::Error {
+    tokio::time::sleep(JOIN_PATIENCE).await;
+    match client.find_coordinator(group, client.deadline()).await {
+        Err(why) => why,
+        // It waits for the other members.
+        Ok(_) => std::future::pending().await,
     }
 }
 

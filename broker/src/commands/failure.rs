@@ -153,8 +153,9 @@ fn advice(error: &client::Error) -> &'static str {
         _ => match error.code() {
             Some(ErrorCode::TopicAlreadyExists) => "; `tidelog topic describe` shows it",
             Some(ErrorCode::OffsetOutOfRange) => "; `tidelog topic offsets` shows what there is",
-            Some(ErrorCode::InvalidReplicationFactor) => {
-                "; there are fewer brokers than that, give a smaller --replication-factor"
+            Some(ErrorCode::InvalidReplicationFactor) => "; give a smaller --replication-factor",
+            Some(ErrorCode::CoordinatorNotAvailable) => {
+                "; if it stays so, the brokers' logs say why __consumer_offsets cannot be made"
             }
             Some(ErrorCode::NonEmptyGroup) => "; it has members, stop them first",
             Some(ErrorCode::GroupSubscribedToTopic) => {

@@ -75,7 +75,8 @@ class Shared:
     def driver(self, family):
         """A new driver of a family."""
         log = self.scratch / f"{family.name}.log"
-        return Driver(family.name, family.command(), self.broker.address, log)
+        address = self.broker.address.split(",")[0]
+        return Driver(family.name, family.command(), address, log)
 
     def name(self, stem):
         """A name nobody else uses."""
@@ -90,7 +91,7 @@ class Shared:
         def known():
             found = self.admin.list_topics(name, timeout=20).topics[name]
             return found.error is None and len(found.partitions) == partitions and all(
-                part.leader == 1 for part in found.partitions.values())
+                part.leader > 0 for part in found.partitions.values())
         procs.wait_until(known, f"{name} has leaders", 90)
         return name
 

@@ -83,6 +83,7 @@ impl Plane {
         };
         let id = self.next_name();
         self.sent.insert(id, sent);
+        self.absent.asked(id, &to);
         self.effects.push(ControlEffect::Send { id, to, version, request, timeout_ms });
         id
     }
@@ -95,6 +96,7 @@ impl Plane {
     }
 
     pub(super) fn answered(&mut self, id: u64, response: ControlResponse) {
+        self.absent.answered(id);
         match self.sent.remove(&id) {
             Some(Sent::Quorum(id)) => match raft_messages::response(response) {
                 Some(response) => self.step(Event::Response { id, response }),
@@ -109,6 +111,7 @@ impl Plane {
     }
 
     pub(super) fn failed(&mut self, id: u64, refused: bool) {
+        self.absent.failed(id, refused);
         match self.sent.remove(&id) {
             Some(Sent::Quorum(id)) => self.step(Event::RequestFailed { id, refused }),
             Some(Sent::Probe(broker)) => self.probed(broker, refused),

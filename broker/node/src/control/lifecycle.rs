@@ -26,6 +26,8 @@ const EAGER_MS: i64 = 50;
 const DUPLICATE_MS: i64 = 60_000;
 /// How long a broker that stops waits for somebody to ask.
 const LEADERLESS_STOP_MS: i64 = 3_000;
+/// How long it waits when its leaving in order would serve nobody.
+const DESERTED_STOP_MS: i64 = 300;
 /// The most that one event moves the clock: one that jumps stops nothing and hurries nothing.
 const STEP_MS_MAX: i64 = 500;
 
@@ -36,6 +38,8 @@ pub(super) enum LifecycleEvent {
     Tick,
     /// Whether an active controller is known.
     LeaderKnown(bool),
+    /// Whether nobody would be served by a controlled shutdown.
+    Deserted(bool),
     /// This broker's image has everything before this offset.
     Applied(Offset),
     /// The registration was answered.
@@ -92,6 +96,8 @@ pub(crate) struct Lifecycle {
     leader: bool,
     /// Since when no controller is known.
     leaderless_since: Option<i64>,
+    /// Since when it is the last one, as far as it sees.
+    deserted_since: Option<i64>,
     applied: Offset,
     offline: Vec<Uuid>,
     loaded: bool,
@@ -114,6 +120,7 @@ impl Lifecycle {
             epoch: -1,
             leader: false,
             leaderless_since: None,
+            deserted_since: None,
             applied: Offset(0),
             offline: Vec::new(),
             loaded: false,
@@ -140,6 +147,11 @@ impl Lifecycle {
             LifecycleEvent::Tick => {}
             LifecycleEvent::LeaderKnown(known) => self.leader_known(known),
             LifecycleEvent::Applied(upto) => self.applied = upto,
+            LifecycleEvent::Deserted(deserted) => {
+                let since = self.deserted_since.unwrap_or(self.clock.now());
+                let stopping = self.state == State::Stopping;
+                self.deserted_since = (deserted && stopping).then_some(since);
+            }
             LifecycleEvent::Registered(answer) => self.registered(&answer, &mut effects),
             LifecycleEvent::HeartbeatAnswered(answer) => self.heard(&answer, &mut effects),
             LifecycleEvent::Failed => {
@@ -257,8 +269,12 @@ impl Lifecycle {
             self.state = State::Loading;
             effects.push(LifecycleEffect::LoadLogs);
         }
-        let leaderless = self.leaderless_since.map_or(0, |since| self.clock.now() - since);
-        if self.state == State::Stopping && leaderless >= LEADERLESS_STOP_MS {
+        let for_long = |since: Option<i64>, ms: i64| {
+            since.is_some_and(|since| self.clock.now().saturating_sub(since) >= ms)
+        };
+        let in_vain = for_long(self.leaderless_since, LEADERLESS_STOP_MS)
+            || for_long(self.deserted_since, DESERTED_STOP_MS);
+        if self.state == State::Stopping && in_vain {
             self.stop(effects);
         }
         if self.asking

@@ -10,6 +10,7 @@
 //! One thread brings events and carries out the effects in their order; the simulator does the same
 //! with virtual time. The metadata log's disk is waited for in [`Node::control`], nothing else is.
 
+mod absent;
 mod asking;
 mod decisions;
 mod driving;

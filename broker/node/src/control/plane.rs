@@ -11,6 +11,7 @@ use storage::disk::DiskError;
 use wire::ErrorCode;
 use wire::ids::Offset;
 
+use super::absent::Absent;
 use super::asking::Asked;
 use super::enrolment::Enrolment;
 use super::forwarding::{Forward, Sent};
@@ -53,6 +54,7 @@ pub(crate) struct Plane {
     pub(super) asked: BTreeMap<u64, Asked>,
     /// Whom this node has asked what.
     pub(super) sent: BTreeMap<u64, Sent>,
+    pub(super) absent: Absent,
     /// What waits for an active controller.
     pub(super) parked: VecDeque<Forward>,
     /// Answers of the controller that this broker's image does not show yet.
@@ -116,6 +118,7 @@ impl Plane {
             next_name: 0,
             asked: BTreeMap::new(),
             sent: BTreeMap::new(),
+            absent: Absent::default(),
             parked: VecDeque::new(),
             unshown: Vec::new(),
             ask_end_at: 0,

@@ -94,11 +94,13 @@ impl Plane {
         let whole = self.log.image_end() >= self.log.quorum.log_end();
         let current = known && whole && self.log.image().cluster_id().is_some();
         let now = self.now_ms;
+        let pointless = self.stop_is_noticed_by_nobody();
         let Some(registrar) = &mut self.registrar else { return };
         registrar.caught_up |= current;
         let mut events = std::mem::take(&mut registrar.events);
         events.push(LifecycleEvent::LeaderKnown(known && registrar.caught_up));
         events.push(LifecycleEvent::Applied(applied));
+        events.push(LifecycleEvent::Deserted(pointless));
         let known = self.log.image().brokers.get(self.own.id);
         if let Some(known) = known.filter(|known| known.epoch == registrar.lifecycle.epoch()) {
             let offline = registrar.offline(&known.log_dirs);
@@ -115,6 +117,15 @@ impl Plane {
             self.carry_out(effect);
             self.settle();
         }
+    }
+
+    /// Whether a controlled shutdown would serve nobody: no other broker could take over, or no
+    /// controller can decide that one does.
+    fn stop_is_noticed_by_nobody(&self) -> bool {
+        let own = self.own.id;
+        let brokers = &self.log.image().brokers;
+        !brokers.iter().any(|other| other.id != own && other.is_active())
+            || self.absent.lack_majority(self.log.quorum.voters())
     }
 
     fn carry_out(&mut self, effect: LifecycleEffect) {

@@ -13,7 +13,7 @@ use wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResp
 use super::control::ask_for_ourselves;
 use crate::broker::Broker;
 use crate::dispatch::{Answer, Call};
-use crate::log_limit::LogLimit;
+use crate::log_limit::SaidOnce;
 
 const KEY_TYPE_GROUP: i8 = 0;
 const KEY_TYPE_TRANSACTION: i8 = 1;
@@ -32,12 +32,12 @@ pub(crate) fn handle(
     Answer::Serial(Box::pin(async move {
         let topics = ControlRequest::AutoCreateTopics(vec![OFFSETS_TOPIC.to_owned()]);
         let made: CreateTopicsResponse = ask_for_ourselves(&call, topics).await?;
-        if !call.broker.node.groups_prepared()
-            && let Some(why) = made.topics.into_iter().find_map(|topic| topic.error_message)
-        {
-            static LIMIT: LogLimit = LogLimit::new();
-            if let Some(more) = LIMIT.allow() {
-                warn!("{OFFSETS_TOPIC} cannot be made, and groups wait for it: {why}{more}");
+        let refused = made.topics.into_iter().find(|topic| topic.error_code != 0);
+        if let Some(refused) = refused.filter(|_| !call.broker.node.groups_prepared()) {
+            let why = refused.error_message.unwrap_or_default();
+            static SAID: SaidOnce = SaidOnce::new();
+            if SAID.is_news(&why) {
+                warn!("{OFFSETS_TOPIC} cannot be made, and groups wait for it: {why}");
             }
         }
         // What went wrong is found again.

@@ -85,6 +85,11 @@ pub(super) fn run(wanted: &Wanted) -> Result<(), Failure> {
     })
 }
 
+/// How many brokers a folder holds the data of, if of several.
+pub(super) fn held(dir: &Path) -> Result<Option<usize>, Failure> {
+    Ok(kept_ports(dir)?.map(|ports| ports.len()))
+}
+
 /// The ports of the controllers when the cluster was first started.
 fn kept_ports(dir: &Path) -> Result<Option<Vec<u16>>, Failure> {
     let path = dir.join(CONTROLLERS);

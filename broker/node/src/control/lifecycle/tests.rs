@@ -281,6 +281,26 @@ fn a_broker_stops_when_nobody_leads() {
 }
 
 #[test]
+fn a_broker_whom_nobody_is_left_to_miss_stops_soon() {
+    let mut world = World::new();
+    let one = world.start(1, 1);
+    world.pass(700);
+    world.leader = false;
+    // While it serves this means nothing.
+    world.step(one, LifecycleEvent::Deserted(true));
+    world.pass(2 * DESERTED_STOP_MS);
+    world.step(one, LifecycleEvent::Shutdown);
+    for (deserted, ms) in [(true, DESERTED_STOP_MS - 50), (false, 2 * DESERTED_STOP_MS)] {
+        world.step(one, LifecycleEvent::Deserted(deserted));
+        world.pass(ms);
+        assert_eq!(world.nodes[one].seen, ["load", "ready"], "{deserted}");
+    }
+    world.step(one, LifecycleEvent::Deserted(true));
+    world.pass(DESERTED_STOP_MS + 50);
+    assert_eq!(world.nodes[one].seen, ["load", "ready", "stopped"]);
+}
+
+#[test]
 fn refusals_that_nothing_mends_are_fatal() {
     for (change, word) in [
         ((|r| r.cluster_id = "other".to_owned()) as fn(&mut BrokerRegistrationRequest), "INCONS"),

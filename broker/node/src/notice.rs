@@ -100,6 +100,11 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// A configured controller belongs to another cluster than this node.
+    OtherCluster {
+        /// Which, and which.
+        text: String,
+    },
     /// Records of `__consumer_offsets` that this version does not read; they are skipped.
     UnreadableGroupRecords {
         /// The partition.
@@ -190,6 +195,7 @@ impl std::fmt::Display for Notice {
                  log: they are kept, nothing enforces or uses them"
             ),
             Self::ControllerStopped { why } => write!(f, "the controller has stopped: {why}"),
+            Self::OtherCluster { text } => f.write_str(text),
             Self::UnreadableGroupRecords { index, count } => {
                 write!(f, "__consumer_offsets-{index}: skipped {count} records it cannot read")
             }

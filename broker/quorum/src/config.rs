@@ -28,7 +28,7 @@ pub struct Config {
     pub directory: Uuid,
     /// Where it is reached as a controller.
     pub endpoints: Vec<Endpoint>,
-    /// The cluster; requests that name another are refused.
+    /// The cluster, if it is known; requests that name another are refused.
     pub cluster_id: Option<String>,
     /// How it begins when its disk is empty.
     pub bootstrap: Bootstrap,

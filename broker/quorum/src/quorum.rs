@@ -169,6 +169,11 @@ impl Quorum {
         self.snapshots.last().map(|snapshot| snapshot.id)
     }
 
+    /// The cluster's id is known from now on: others are refused.
+    pub fn learn_cluster(&mut self, cluster_id: &str) {
+        self.config.cluster_id = Some(cluster_id.to_owned());
+    }
+
     /// Takes an event and says what to do about it. `now_ms` stamps records and drives timers;
     /// a jump back only stops the timers for the moment.
     pub fn step(&mut self, now_ms: i64, event: Event) -> Vec<Effect> {

@@ -209,3 +209,140 @@ proptest! {
         prop_assert_eq!(quorum.epoch(), LeaderEpoch(0));
     }
 }
+
+/// Carries a started quorum's effects out until it asks the disk for nothing more.
+fn drive(quorum: &mut Quorum, now: i64, event: Event) -> Vec<Effect> {
+    let (mut todo, mut all) = (vec![event], Vec::new());
+    while let Some(event) = todo.pop() {
+        let effects = quorum.step(now, event);
+        todo.extend(effects.iter().filter_map(complete));
+        all.extend(effects);
+    }
+    all
+}
+
+fn answer(quorum: &mut Quorum, cluster: Option<&str>, request: Request) -> Response {
+    let cluster_id = cluster.map(str::to_owned);
+    let effects = drive(quorum, 50, Event::Request { token: 7, cluster_id, request });
+    let answer = effects.into_iter().find_map(|effect| match effect {
+        Effect::Respond { token: 7, response } => Some(response),
+        _ => None,
+    });
+    answer.unwrap()
+}
+
+fn vote(epoch: i32, candidate: ReplicaKey, voter: ReplicaKey, pre_vote: bool) -> Request {
+    let (last_epoch, end_offset) = (LeaderEpoch(epoch), Offset(1_000_000));
+    let epoch = LeaderEpoch(epoch);
+    Request::Vote(VoteRequest { epoch, candidate, voter, last_epoch, end_offset, pre_vote })
+}
+
+/// Once there is a log, who does not say whose it is elects and leads nobody; it may fetch.
+#[test]
+fn who_does_not_know_its_cluster_may_only_learn_it() {
+    let voters = Voters::new(vec![voter(1)]);
+    let config = Config {
+        bootstrap: Bootstrap::Voters(voters),
+        endpoints: vec![endpoint(1)],
+        ..Config::new(BrokerId(1), Uuid([1; 16]))
+    };
+    let mut quorum = Loader::new(config).finish(Offset(0), Offset(0)).unwrap();
+    drive(&mut quorum, 0, Event::Start);
+    assert!(quorum.log_end() > Offset(0));
+    let epoch = quorum.epoch().0;
+    let ask = |stranger: i32| vote(epoch, voter(stranger).key(), voter(1).key(), true);
+    assert_eq!(answer(&mut quorum, None, ask(2)).error, ErrorCode::None);
+    quorum.learn_cluster("ours");
+    let refused = ErrorCode::InconsistentClusterId;
+    let before = quorum.epoch();
+    assert_eq!(answer(&mut quorum, None, ask(2)).error, refused);
+    let request = BeginEpochRequest {
+        epoch: LeaderEpoch(99),
+        leader: BrokerId(2),
+        endpoints: vec![endpoint(2)],
+        voter: voter(1).key(),
+    };
+    assert_eq!(answer(&mut quorum, None, Request::BeginEpoch(request)).error, refused);
+    let request =
+        EndEpochRequest { epoch: LeaderEpoch(99), leader: BrokerId(2), successors: Vec::new() };
+    assert_eq!(answer(&mut quorum, None, Request::EndEpoch(request)).error, refused);
+    assert_eq!(quorum.epoch(), before);
+    let fetch = FetchRequest {
+        epoch: before,
+        replica: voter(5).key(),
+        offset: Offset(0),
+        last_epoch: LeaderEpoch(0),
+        high_watermark: Offset(-1),
+        max_wait_ms: 0,
+        max_bytes: 100,
+    };
+    let learns = answer(&mut quorum, None, Request::Fetch(fetch.clone()));
+    assert_eq!(learns.error, ErrorCode::None);
+    assert_eq!(answer(&mut quorum, Some("theirs"), Request::Fetch(fetch)).error, refused);
+}
+
+/// What another cluster answers is not believed: neither its epoch nor its leader.
+#[test]
+fn another_clusters_answer_teaches_nothing() {
+    let mut quorum = open();
+    let mut sent = Vec::new();
+    let mut now = 0;
+    let mut event = Event::Start;
+    while sent.is_empty() {
+        let effects = drive(&mut quorum, now, event);
+        sent.extend(effects.into_iter().filter_map(|effect| match effect {
+            Effect::Send { id, .. } => Some(id),
+            _ => None,
+        }));
+        (now, event) = (now + 50, Event::Tick);
+    }
+    for id in sent {
+        let response = Response {
+            error: ErrorCode::InconsistentClusterId,
+            epoch: LeaderEpoch(77),
+            leader: Some(BrokerId(3)),
+            endpoints: vec![endpoint(3)],
+            body: Body::Empty,
+        };
+        drive(&mut quorum, now, Event::Response { id, response });
+    }
+    assert!(quorum.epoch() < LeaderEpoch(77));
+    assert_eq!(quorum.leader(), None);
+}
+
+/// Under a leader at work: nobody unknown is preferred to it, no disk answers for another, and one
+/// epoch has one vote, whoever asks for it.
+#[test]
+fn unknown_voters_and_directories_win_nothing() {
+    let mut quorum = open();
+    drive(&mut quorum, 0, Event::Start);
+    let ours = Some("ours");
+    let key = |id: i32, at: u8| ReplicaKey { id: BrokerId(id), directory: Uuid([at; 16]) };
+    // For the disk that node 1 had before.
+    let wiped = answer(&mut quorum, ours, vote(4, key(2, 2), key(1, 9), false));
+    assert_eq!((wiped.error, quorum.epoch()), (ErrorCode::InvalidVoterKey, LeaderEpoch(0)));
+    let request = BeginEpochRequest {
+        epoch: LeaderEpoch(4),
+        leader: BrokerId(2),
+        endpoints: vec![endpoint(2)],
+        voter: key(1, 9),
+    };
+    let begun = answer(&mut quorum, ours, Request::BeginEpoch(request.clone()));
+    assert_eq!((begun.error, quorum.leader()), (ErrorCode::InvalidVoterKey, None));
+    let voter = key(1, 1);
+    let begun =
+        answer(&mut quorum, ours, Request::BeginEpoch(BeginEpochRequest { voter, ..request }));
+    assert_eq!((begun.error, quorum.leader()), (ErrorCode::None, Some(BrokerId(2))));
+    // A node that nobody knows, and one whose disk nobody knows: the epoch has its leader.
+    for stranger in [key(9, 9), key(3, 8)] {
+        let real = answer(&mut quorum, ours, vote(4, stranger, key(1, 1), false));
+        assert_eq!(real.body, Body::Vote { granted: false });
+    }
+    // In the next epoch the first who asks has the vote, and nobody else.
+    let granted = [key(9, 9), key(3, 8), key(3, 3), key(2, 2), key(9, 9)].map(|candidate| {
+        let answer = answer(&mut quorum, ours, vote(5, candidate, key(1, 1), false));
+        answer.body == Body::Vote { granted: true }
+    });
+    assert_eq!(granted, [true, false, false, false, true]);
+    assert_eq!(quorum.voters().len(), 3);
+}

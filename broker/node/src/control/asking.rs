@@ -5,6 +5,7 @@ use quorum::Event;
 use wire::ErrorCode;
 use wire::codec::Reader;
 use wire::frame::{RequestHeader, decode_request_header};
+use wire::messages::describe_cluster_response::DescribeClusterResponse;
 use wire::messages::envelope_request::EnvelopeRequest;
 use wire::messages::envelope_response::EnvelopeResponse;
 use wire::records_slot::concat;
@@ -70,6 +71,11 @@ impl Plane {
                 return self.reply(reply, refused);
             }
             None => {}
+        }
+        if let ControlRequest::DescribeCluster(_) = &request {
+            let cluster_id = self.cluster_id.clone().unwrap_or_default();
+            let answer = DescribeClusterResponse { cluster_id, ..Default::default() };
+            return self.reply(reply, answer.into());
         }
         if let ControlRequest::DescribeQuorum(asked) = &request {
             let answer = raft_messages::describe(&self.log.quorum, version, asked);
@@ -163,6 +169,7 @@ fn is_forwarded(request: &ControlRequest) -> bool {
             | ControlRequest::EndQuorumEpoch(_)
             | ControlRequest::Fetch(_)
             | ControlRequest::FetchSnapshot(_)
+            | ControlRequest::DescribeCluster(_)
             | ControlRequest::Envelope(_)
     )
 }

@@ -13,6 +13,7 @@ use wire::messages::envelope_response::EnvelopeResponse;
 use wire::records_slot::concat;
 
 use super::asking::Reply;
+use super::neighbours::Neighbour;
 use super::plane::Plane;
 use super::{Asker, ControlEffect, ControlRequest, ControlResponse, Token, raft_messages};
 
@@ -36,6 +37,8 @@ pub(super) enum Sent {
     End(BrokerId),
     /// Whether a broker is still there.
     Probe(BrokerId),
+    /// Whose cluster is yours?
+    Neighbour(Neighbour),
 }
 
 /// What one of this broker's handlers asks of the active controller.
@@ -56,7 +59,7 @@ impl Sent {
     /// The controller that it was sent to, as the active one.
     fn controller(&self) -> Option<BrokerId> {
         match self {
-            Self::Quorum(_) | Self::Probe(_) => None,
+            Self::Quorum(_) | Self::Probe(_) | Self::Neighbour(_) => None,
             Self::Forward(to, _) | Self::Registrar(to) | Self::Enrolment(to) | Self::End(to) => {
                 Some(*to)
             }
@@ -106,6 +109,10 @@ impl Plane {
             Some(Sent::Registrar(_)) => self.registrar_answered(response),
             Some(Sent::Enrolment(_)) => self.enrolment_answered(&response),
             Some(Sent::End(of)) => self.end_answered(id, of, &response),
+            Some(Sent::Neighbour(whom)) => match response.try_into() {
+                Ok(answer) => self.neighbour_answered(whom, answer),
+                Err(_) => self.neighbour_failed(whom),
+            },
             Some(Sent::Probe(_)) | None => {}
         }
     }
@@ -115,6 +122,7 @@ impl Plane {
         match self.sent.remove(&id) {
             Some(Sent::Quorum(id)) => self.step(Event::RequestFailed { id, refused }),
             Some(Sent::Probe(broker)) => self.probed(broker, refused),
+            Some(Sent::Neighbour(whom)) => self.neighbour_failed(whom),
             Some(sent) => self.unanswered(id, sent),
             None => {}
         }
@@ -124,7 +132,7 @@ impl Plane {
     fn unanswered(&mut self, id: u64, sent: Sent) {
         match sent {
             // These are not for the active controller.
-            Sent::Quorum(_) | Sent::Probe(_) => {}
+            Sent::Quorum(_) | Sent::Probe(_) | Sent::Neighbour(_) => {}
             Sent::Forward(_, forward) => self.park_again(*forward),
             Sent::Registrar(_) => self.registrar_failed(),
             Sent::Enrolment(_) => self.enrolment_failed(),

@@ -20,6 +20,7 @@ mod forwarding;
 mod heartbeats;
 mod leading;
 mod lifecycle;
+mod neighbours;
 mod plane;
 mod raft_messages;
 mod refusals;

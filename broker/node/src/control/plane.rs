@@ -16,6 +16,7 @@ use super::asking::Asked;
 use super::enrolment::Enrolment;
 use super::forwarding::{Forward, Sent};
 use super::leading::Lead;
+use super::neighbours::Neighbours;
 use super::registration::Registrar;
 use super::showing::Unshown;
 use super::{
@@ -63,6 +64,8 @@ pub(crate) struct Plane {
     pub(super) ask_end_at: i64,
     pub(super) registrar: Option<Registrar>,
     pub(super) enrolment: Option<Enrolment>,
+    /// Of a node that knew its cluster at its start.
+    pub(super) neighbours: Option<Neighbours>,
     /// The log directories of this node's broker.
     pub(super) dirs: Arc<LogDirs>,
     /// The image in force contains everything before.
@@ -102,6 +105,8 @@ impl Plane {
             dirs,
         } = args;
         let applied = log.image_end();
+        let neighbours = cluster_id.clone();
+        let neighbours = neighbours.map(|id| Neighbours::new(id, own.id, &config.bootstrap));
         Self {
             now_ms: 0,
             clock: Clock::default(),
@@ -124,6 +129,7 @@ impl Plane {
             ask_end_at: 0,
             registrar,
             enrolment,
+            neighbours,
             dirs,
             applied,
             handed: applied,
@@ -233,6 +239,7 @@ impl Plane {
     /// The cluster's id is known from now on.
     pub(crate) fn learn_cluster(&mut self, cluster_id: &str) {
         self.cluster_id = Some(cluster_id.to_owned());
+        self.log.learn_cluster(cluster_id);
     }
 
     fn advance(&mut self, now_ms: i64) {
@@ -246,6 +253,7 @@ impl Plane {
         self.fence_overdue();
         self.probe_silent();
         self.expire_parked();
+        self.follow_neighbours();
     }
 
     pub(super) fn next_name(&mut self) -> u64 {

@@ -17,6 +17,7 @@ use wire::messages::create_partitions_response::{
 use wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use wire::messages::delete_topics_request::DeleteTopicsRequest;
 use wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+use wire::messages::describe_cluster_response::DescribeClusterResponse;
 use wire::messages::describe_quorum_response::DescribeQuorumResponse;
 use wire::messages::end_quorum_epoch_response::EndQuorumEpochResponse;
 use wire::messages::envelope_response::EnvelopeResponse;
@@ -96,6 +97,7 @@ impl ControlRequest {
             Self::AddRaftVoter(_) => coded!(AddRaftVoterResponse, message),
             Self::RemoveRaftVoter(_) => coded!(RemoveRaftVoterResponse, message),
             Self::UpdateRaftVoter(_) => coded!(UpdateRaftVoterResponse),
+            Self::DescribeCluster(_) => coded!(DescribeClusterResponse, message),
             Self::DescribeQuorum(_) => coded!(DescribeQuorumResponse, message),
             Self::BrokerRegistration(_) => coded!(BrokerRegistrationResponse),
             Self::BrokerHeartbeat(_) => coded!(BrokerHeartbeatResponse),

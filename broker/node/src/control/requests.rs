@@ -21,6 +21,8 @@ use wire::messages::{
     create_partitions_response::CreatePartitionsResponse,
     create_topics_request::CreateTopicsRequest, create_topics_response::CreateTopicsResponse,
     delete_topics_request::DeleteTopicsRequest, delete_topics_response::DeleteTopicsResponse,
+    describe_cluster_request::DescribeClusterRequest,
+    describe_cluster_response::DescribeClusterResponse,
     describe_quorum_request::DescribeQuorumRequest,
     describe_quorum_response::DescribeQuorumResponse,
     end_quorum_epoch_request::EndQuorumEpochRequest,
@@ -212,6 +214,8 @@ control_messages! {
     RemoveRaftVoter(RemoveRaftVoterRequest) -> RemoveRaftVoterResponse;
     /// Of the quorum: a voter is reached elsewhere.
     UpdateRaftVoter(UpdateRaftVoterRequest) -> UpdateRaftVoterResponse;
+    /// Whose cluster is yours?
+    DescribeCluster(DescribeClusterRequest) -> DescribeClusterResponse;
     /// Of the quorum: how it stands.
     DescribeQuorum(DescribeQuorumRequest) -> DescribeQuorumResponse;
     /// Of the controller: a broker comes up.

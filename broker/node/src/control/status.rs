@@ -6,6 +6,7 @@ use wire::ids::{BrokerId, LeaderEpoch};
 
 use super::plane::Plane;
 use crate::node::Node;
+use crate::notice::Notice;
 
 /// The quorum as this node knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct ControlStatus {
     pub kraft_version: i16,
     /// The voters, and where each is reached.
     pub voters: Vec<quorum::Voter>,
+    /// What is odd about the ids of the clusters that the configured controllers belong to.
+    pub stranger: Option<String>,
 }
 
 impl Node {
@@ -35,10 +38,15 @@ impl Node {
         for own in voters.iter_mut().filter(|one| one.id == self.node_id()) {
             own.endpoints.clone_from(&self.config.quorum.endpoints);
         }
+        let stranger = plane.stranger().cloned();
         let (leader, epoch) = (quorum.leader(), quorum.epoch());
         let kraft_version = quorum.kraft_version();
-        let next = ControlStatus { leader, epoch, kraft_version, voters };
-        if **self.status.load() != next {
+        let next = ControlStatus { leader, epoch, kraft_version, voters, stranger };
+        let known = self.status.load();
+        if let Some(text) = next.stranger.as_ref().filter(|_| known.stranger != next.stranger) {
+            self.notices.push(Notice::OtherCluster { text: text.clone() });
+        }
+        if **known != next {
             self.status.store(Arc::new(next));
         }
     }

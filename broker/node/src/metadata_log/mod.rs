@@ -221,6 +221,12 @@ impl MetadataLog {
         Ok(())
     }
 
+    /// The cluster's id is known from now on.
+    pub(crate) fn learn_cluster(&mut self, cluster_id: &str) {
+        self.config.cluster_id = Some(cluster_id.to_owned());
+        self.quorum.learn_cluster(cluster_id);
+    }
+
     /// Clean stop. A full disk is none to this log: every record was synced when it was committed,
     /// and a start reads all of them and makes their indexes anew.
     pub(crate) fn close(&mut self) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use wire::ErrorCode;
 use wire::ids::BrokerId;
 
-use super::outbox::Asked;
+use super::outbox::{Asked, Sent};
 use super::state::State;
 use super::{Quorum, Stop};
 use crate::{Body, Response};
@@ -12,6 +12,11 @@ impl Quorum {
     pub(super) fn response(&mut self, id: u64, response: Response) -> Result<(), Stop> {
         // An answer to a question of an earlier role says nothing to this one.
         let Some(sent) = self.sent.remove(&id) else { return Ok(()) };
+        if response.error == ErrorCode::InconsistentClusterId {
+            // Another cluster's epoch and leader are nothing to this one.
+            self.back_off();
+            return self.refused_by(sent);
+        }
         self.learn(response.epoch, response.leader, &response.endpoints);
         if sent.epoch != self.election.epoch {
             return Ok(());
@@ -53,6 +58,17 @@ impl Quorum {
             }
             Asked::BeginEpoch | Asked::Join | Asked::Find => Ok(()),
         }
+    }
+
+    /// A voter of another cluster elects nobody of this one.
+    fn refused_by(&mut self, sent: Sent) -> Result<(), Stop> {
+        let (Some(voter), Asked::Vote { pre_vote }) = (sent.to, sent.what) else { return Ok(()) };
+        match &mut self.state {
+            State::Prospective(campaign) if pre_vote => drop(campaign.answers.insert(voter, false)),
+            State::Candidate(campaign) if !pre_vote => drop(campaign.answers.insert(voter, false)),
+            _ => {}
+        }
+        self.count_votes()
     }
 
     pub(super) fn request_failed(&mut self, id: u64, refused: bool) {

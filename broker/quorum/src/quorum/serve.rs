@@ -23,9 +23,7 @@ impl Quorum {
         cluster_id: Option<&str>,
         request: Request,
     ) -> Result<(), Stop> {
-        if let (Some(theirs), Some(ours)) = (cluster_id, &self.config.cluster_id)
-            && theirs != ours
-        {
+        if self.is_strange(cluster_id, &request) {
             self.refuse(token, ErrorCode::InconsistentClusterId);
             return Ok(());
         }
@@ -40,6 +38,22 @@ impl Quorum {
             Request::UpdateVoter(request) => self.update_voter(token, request)?,
         }
         Ok(())
+    }
+
+    /// Whether a request is of another cluster. Who does not know its cluster may learn it, and is
+    /// formed with; but it elects or leads nobody whose log says more.
+    fn is_strange(&self, theirs: Option<&str>, request: &Request) -> bool {
+        match (theirs, &self.config.cluster_id) {
+            (Some(theirs), Some(ours)) => theirs != ours,
+            (None, Some(_)) => {
+                let elects = matches!(
+                    request,
+                    Request::Vote(_) | Request::BeginEpoch(_) | Request::EndEpoch(_)
+                );
+                elects && self.log.end() > Offset(0)
+            }
+            (_, None) => false,
+        }
     }
 
     /// What only the leader of the epoch answers.

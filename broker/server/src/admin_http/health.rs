@@ -37,12 +37,21 @@ fn why_not_ready(admin: &Admin) -> Option<String> {
     let BrokerId(id) = admin.node.node_id();
     if !admin.node.config().quorum.roles.broker {
         let leader = admin.node.control_status().leader;
-        return leader.is_none().then(|| "no active controller is known".to_owned());
+        let why = "no active controller is known".to_owned();
+        return leader.is_none().then(|| with_stranger(admin, why));
     }
     match admin.node.image().brokers.get(BrokerId(id)) {
-        None => Some(format!("broker {id} is not registered")),
+        None => Some(with_stranger(admin, format!("broker {id} is not registered"))),
         Some(broker) if broker.fenced => Some(format!("broker {id} is fenced")),
         Some(_) => None,
+    }
+}
+
+/// Whose cluster the others are may be the reason.
+fn with_stranger(admin: &Admin, why: String) -> String {
+    match &admin.node.control_status().stranger {
+        Some(stranger) => format!("{why}: {stranger}"),
+        None => why,
     }
 }
 

@@ -166,6 +166,82 @@ fn a_snapshot_that_is_bent_or_short_is_refused_by_name() {
     world.agree();
 }
 
+/// A cluster, its id, and one of its nodes that does not lead and is switched off.
+fn with_a_place(seed: u64) -> (World, String, usize) {
+    let mut world = World::new(3, seed);
+    let leader = world.settle();
+    world.agree();
+    let victim = (leader + 1) % 3;
+    let id = world.node(leader).cluster_id().to_owned();
+    world.kill(victim);
+    (world, id, victim)
+}
+
+fn said(world: &World, at: usize) -> String {
+    world.node(at).take_notices().iter().map(|notice| format!("{notice}\n")).collect()
+}
+
+#[test]
+fn a_disk_of_another_cluster_ends_the_node_and_both_are_named() {
+    let (mut ours, our_id, victim) = with_a_place(21);
+    let mut theirs = World::new(3, 22);
+    for at in 0..3 {
+        theirs.kill(at);
+        theirs.hosts[at].disk = SimDisk::new(500 + at as u64);
+        theirs.hosts[at].cluster_id = Some("theirs".to_owned());
+        theirs.start(at);
+    }
+    theirs.settle();
+    theirs.agree();
+    theirs.hosts.iter_mut().for_each(|host| host.node = None);
+    ours.hosts[victim].disk = theirs.hosts[victim].disk.clone();
+    ours.start(victim);
+    ours.until("it ends", 5_000, |world| world.hosts[victim].fatal.is_some());
+    let why = ours.hosts[victim].fatal.clone().unwrap();
+    assert!(why.contains(&our_id) && why.contains("cluster theirs"), "{why}");
+    ours.kill(victim);
+    // Those whose place it took have said what they saw at most, and go on.
+    assert!(ours.hosts.iter().enumerate().all(|(at, host)| at == victim || host.fatal.is_none()));
+    others_go_on(&mut ours, victim);
+}
+
+#[test]
+fn a_fresh_disk_with_a_wrong_cluster_id_ends_the_node() {
+    let (mut world, our_id, victim) = with_a_place(23);
+    world.hosts[victim].disk = SimDisk::new(77);
+    world.hosts[victim].cluster_id = Some("wrong".to_owned());
+    world.start(victim);
+    world.until("it ends", 5_000, |world| world.hosts[victim].fatal.is_some());
+    let why = world.hosts[victim].fatal.clone().unwrap();
+    assert!(why.contains(&our_id) && why.contains("wrong"), "{why}");
+    world.kill(victim);
+    others_go_on(&mut world, victim);
+}
+
+#[test]
+fn one_stranger_among_the_controllers_is_told_and_harms_nobody() {
+    let (mut world, our_id, victim) = with_a_place(24);
+    world.hosts[victim].disk = SimDisk::new(78);
+    world.hosts[victim].cluster_id = Some("wrong".to_owned());
+    // Only one of the others is up: who is the stranger cannot be told.
+    let up = (victim + 1) % 3;
+    let down = (victim + 2) % 3;
+    world.kill(down);
+    world.kill(up);
+    world.start(victim);
+    world.start(up);
+    world.run(4_000);
+    assert!(world.hosts.iter().all(|host| host.fatal.is_none()));
+    for at in [victim, up] {
+        let said = said(&world, at);
+        assert!(said.contains(&our_id) && said.contains("wrong"), "{said}");
+        assert!(world.node(at).control_status().stranger.is_some());
+    }
+    world.kill(victim);
+    world.start(down);
+    others_go_on(&mut world, victim);
+}
+
 impl World {
     /// A start that may be refused.
     fn open(&self, at: usize) -> Result<Node, Error> {

@@ -34,6 +34,8 @@ pub(crate) struct Host {
     life: u64,
     /// `tidelog.log.dirs.abandoned`
     abandoned: Vec<Uuid>,
+    /// `tidelog.cluster.id`
+    pub(crate) cluster_id: Option<String>,
     pub(crate) ready: bool,
     pub(crate) may_stop: bool,
     pub(crate) fatal: Option<String>,
@@ -83,6 +85,7 @@ impl World {
             node: None,
             life: 0,
             abandoned: Vec::new(),
+            cluster_id: None,
             ready: false,
             may_stop: false,
             fatal: None,
@@ -114,6 +117,7 @@ impl World {
         config.node_id = BrokerId(at as i32);
         config.settings.node_id = BrokerId(at as i32);
         config.abandoned_log_dirs.clone_from(&self.hosts[at].abandoned);
+        config.cluster_id.clone_from(&self.hosts[at].cluster_id);
         config.metadata_snapshot_bytes = self.snapshot_bytes;
         config.quorum = QuorumConfig {
             bootstrap: Bootstrap::Static(Voters::new(voters.collect())),

@@ -53,4 +53,4 @@ pub use node::Node;
 pub use notice::Notice;
 pub use partitions::TopicReplicas;
 pub use quorum::{Bootstrap, Destination, Endpoint as ControllerEndpoint, Voter, Voters};
-pub use quorum_state::{QuorumState, Role};
+pub use quorum_state::{QuorumMarks, QuorumState, Role};

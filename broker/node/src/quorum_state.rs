@@ -28,6 +28,19 @@ pub struct QuorumState {
     pub observers: usize,
 }
 
+/// What is followed from step to step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuorumMarks {
+    /// What this node is.
+    pub role: Role,
+    /// The leader, if one is known.
+    pub leader: Option<BrokerId>,
+    /// Where the next record goes.
+    pub log_end: Offset,
+    /// Everything below is committed.
+    pub high_watermark: Offset,
+}
+
 /// How often replicas left and joined those in sync, of partitions that this broker leads.
 #[derive(Debug, Default)]
 pub(crate) struct IsrChanges {
@@ -50,6 +63,19 @@ impl Node {
             voters: quorum.voters().len(),
             observers: quorum.describe().map_or(0, |quorum| quorum.observers.len()),
         })
+    }
+
+    /// The quorum after a step; for the thread that steps it, as it waits for a step under way.
+    #[must_use]
+    pub fn quorum_marks(&self) -> QuorumMarks {
+        let plane = self.plane();
+        let quorum = plane.quorum();
+        QuorumMarks {
+            role: quorum.role(),
+            leader: quorum.leader(),
+            log_end: quorum.log_end(),
+            high_watermark: quorum.high_watermark(),
+        }
     }
 
     /// How often replicas left those in sync of a partition that this broker leads, and how often

@@ -264,7 +264,8 @@ fn start_control(
         },
         peers.handle().clone(),
     );
-    let (reconfigured, loaded) = (Arc::clone(broker), Arc::clone(broker));
+    let (reconfigured, loaded, stepped) =
+        (Arc::clone(broker), Arc::clone(broker), Arc::clone(broker));
     ControlThreads::start(
         seen.way,
         Arc::clone(seen.node),
@@ -272,6 +273,7 @@ fn start_control(
         links,
         move || reconfigured.reconfigure(),
         move || loaded.node.load_groups(loaded.now_ms()),
+        move |began| stepped.metrics.quorum_stepped(began, stepped.node.quorum_marks()),
     )
 }
 

@@ -103,7 +103,7 @@ impl Heartbeats {
 
     /// The unfenced brokers to connect to now: they are silent, and if nobody listens there any
     /// more, their sessions need not run out.
-    pub(super) fn to_probe(&mut self, now_ms: i64, image: &Image) -> Vec<BrokerId> {
+    pub(super) fn silent_now(&mut self, now_ms: i64, image: &Image) -> Vec<BrokerId> {
         self.clock.advance(now_ms);
         let now = self.clock.now();
         let unfenced = |id: &BrokerId| image.brokers.get(*id).is_some_and(|b| !b.fenced);

@@ -140,7 +140,7 @@ impl Plane {
         let (now, own) = (self.now_ms, self.own.id);
         let Some(lead) = self.lead.as_mut().filter(|lead| lead.ready) else { return };
         let image = &lead.latest;
-        let silent = lead.heartbeats.to_probe(now, image);
+        let silent = lead.heartbeats.silent_now(now, image);
         let address = |id: BrokerId| {
             let endpoint = image.brokers.get(id)?.endpoints.first()?;
             Some((id, endpoint.host.clone(), endpoint.port))

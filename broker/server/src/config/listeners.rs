@@ -157,7 +157,10 @@ fn check_protocol(
         }
         None if is_controller && !resolved.is_set(MAP) => Ok(()),
         None => {
-            let expected = format!("a protocol for the listener {}", endpoint.name);
+            let mut expected = format!("a protocol for the listener {}", endpoint.name);
+            if resolved.list("controller.listener.names")?.is_empty() {
+                expected.push_str(", or its name in controller.listener.names if it is for controllers");
+            }
             Err(invalid(resolved, MAP, expected))
         }
     }

@@ -12,6 +12,7 @@ use super::listeners::Listeners;
 use super::resolved::{Note, Resolved};
 use super::settings::{Formation, NodeAddress, QuorumSettings, Roles, VoterAddress};
 use super::typed::{invalid, millis};
+use crate::serve_config::ListenerConfig;
 
 const VOTERS: &str = "controller.quorum.voters";
 const SERVERS: &str = "controller.quorum.bootstrap.servers";
@@ -94,6 +95,7 @@ pub(super) fn quorum(
             why: "only a controller votes",
         });
     }
+    notes.extend(own_voter(roles, node_id, &voters, listeners));
     let formation = formation(roles, node_id, &voters, &bootstrap_servers, listeners);
     if formation != Formation::Alone {
         if roles.controller && listeners.controllers.is_empty() {
@@ -126,6 +128,27 @@ pub(super) fn quorum(
         session_timeout: positive_millis(resolved, "broker.session.timeout.ms")?,
         heartbeat_interval: positive_millis(resolved, "broker.heartbeat.interval.ms")?,
     })
+}
+
+/// The others look for this node where the list of voters says that it is.
+fn own_voter(
+    roles: Roles,
+    node_id: i32,
+    voters: &[VoterAddress],
+    listeners: &Listeners,
+) -> Option<Note> {
+    let own = voters.iter().find(|voter| voter.id == node_id && roles.controller)?;
+    let port = own.address.port;
+    let named = |one: &ListenerConfig| one.port == port || one.advertised_port == port;
+    let open = listeners.controllers.iter().any(|one| named(one) || one.port == 0);
+    if open || voters.len() == 1 {
+        return None;
+    }
+    Some(Note::Plain(format!(
+        "{VOTERS} says that this node is at {}, and none of its listeners for controllers has that \
+         port: the others will not find it, unless something passes connections on",
+        own.address
+    )))
 }
 
 fn names(resolved: &Resolved) -> Result<Vec<String>, ConfigError> {

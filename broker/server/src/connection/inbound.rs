@@ -26,7 +26,10 @@ const GROWTH_FACTOR: usize = 8;
 pub(crate) enum FrameError {
     #[error("a request announces a negative size ({0})")]
     Negative(i32),
-    #[error("a request of {announced} bytes is larger than socket.request.max.bytes ({limit})")]
+    #[error(
+        "a request of {announced} bytes is larger than the {limit} that this listener takes \
+         (socket.request.max.bytes; a controller's listener takes 16 MiB at most)"
+    )]
     TooLarge { announced: usize, limit: usize },
 }
 

@@ -68,7 +68,8 @@ pub(crate) struct ControlThreads {
 
 impl ControlThreads {
     /// Starts both. `changed` is called after each change that was put in force, `loaded` once the
-    /// logs are loaded; both on the thread that applies.
+    /// logs are loaded; both on the thread that applies. `stepped` is called on the other one, after
+    /// each step, with the time at which that began.
     pub(crate) fn start<P: Plane>(
         control: &Control,
         plane: Arc<P>,
@@ -76,6 +77,7 @@ impl ControlThreads {
         peers: Peers,
         changed: impl Fn() + Send + 'static,
         loaded: impl Fn() + Send + 'static,
+        stepped: impl Fn(Instant) + Send + 'static,
     ) -> Result<Self, Error> {
         let (to_apply, work) = channel();
         let applier = Applier {
@@ -84,7 +86,8 @@ impl ControlThreads {
             clock: Arc::clone(&clock),
         };
         let applier = spawn("tidelog-apply", move || applier.run(&work, &changed, &loaded))?;
-        let driver = Driver { control: control.clone(), plane, clock, peers, to_apply };
+        let stepped = Box::new(stepped);
+        let driver = Driver { control: control.clone(), plane, clock, peers, to_apply, stepped };
         let driver = spawn("tidelog-quorum", move || driver.run())?;
         Ok(Self { control: control.clone(), driver, applier })
     }
@@ -128,6 +131,7 @@ struct Driver<P> {
     clock: Arc<dyn Clock>,
     peers: Peers,
     to_apply: Sender<Work>,
+    stepped: Box<dyn Fn(Instant) + Send>,
 }
 
 impl<P: Plane> Driver<P> {
@@ -151,7 +155,10 @@ impl<P: Plane> Driver<P> {
     }
 
     fn step(&self, event: ControlEvent) {
-        for effect in self.plane.control(self.clock.now_ms(), event) {
+        let began = Instant::now();
+        let effects = self.plane.control(self.clock.now_ms(), event);
+        (self.stepped)(began);
+        for effect in effects {
             self.carry_out(effect);
         }
     }

@@ -92,7 +92,7 @@ fn start(plane: &Arc<StandIn>, runtime: &Runtime) -> (Control, ControlThreads) {
     let peers = Peers::new(PeersConfig::default(), runtime.handle().clone());
     let (plane, clock) = (Arc::clone(plane), Arc::new(SystemClock));
     let threads =
-        ControlThreads::start(&control, plane, clock, peers, || (), || ()).expect("threads");
+        ControlThreads::start(&control, plane, clock, peers, || (), || (), drop).expect("threads");
     (control, threads)
 }
 

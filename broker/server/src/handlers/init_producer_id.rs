@@ -26,10 +26,24 @@ pub(crate) fn handle(
         });
     }
     if let Some(answer) = call.broker.node.producer_id_at_hand(&request) {
+        if call.broker.node.producer_ids_run_low() {
+            tokio::spawn(fetch_ahead(call.clone()));
+        }
         return Answer::Now(answer);
     }
     let call = call.clone();
     Answer::Serial(Box::pin(async move { after_next_block(&call, &request).await }))
+}
+
+/// Asks for the next block while there are ids left, so that no producer waits for it.
+async fn fetch_ahead(call: Call) {
+    let node = &call.broker.node;
+    let asked: Result<AllocateProducerIdsResponse, Close> =
+        ask_for_ourselves(&call, node.producer_ids_request()).await;
+    match asked {
+        Ok(block) if block.error_code == 0 => node.take_producer_ids(&block),
+        _ => node.no_producer_ids(),
+    }
 }
 
 async fn after_next_block(

@@ -70,6 +70,18 @@ section! { QUORUM, "Metadata quorum":
         "Voters of the quorum.";
     QUORUM_OBSERVERS = Gauge "kafka_server_raftmetrics_number_of_observers" []
         "Who else fetches the metadata log, as its leader knows; 0 elsewhere.";
+    ELECTION_LATENCY_AVG = Gauge "kafka_server_raftmetrics_election_latency_avg" []
+        "Milliseconds from a bid for votes until there was a leader, on average of the last minute.";
+    ELECTION_LATENCY_MAX = Gauge "kafka_server_raftmetrics_election_latency_max" []
+        "The longest of them.";
+    COMMIT_LATENCY_AVG = Gauge "kafka_server_raftmetrics_commit_latency_avg" []
+        "Milliseconds until what this node appended as the leader was committed, on average.";
+    COMMIT_LATENCY_MAX = Gauge "kafka_server_raftmetrics_commit_latency_max" []
+        "The longest of them in the last minute.";
+    APPEND_RATE = Gauge "kafka_server_raftmetrics_append_records_rate" []
+        "Records appended as the leader, in a second.";
+    FETCH_RATE = Gauge "kafka_server_raftmetrics_fetch_records_rate" []
+        "Records fetched from the leader, in a second.";
 }
 
 section! { REQUESTS, "Requests":

@@ -9,6 +9,7 @@ pub(crate) mod catalog;
 mod cluster;
 mod groups;
 mod process;
+mod quorum_times;
 pub(crate) mod requests;
 mod summary;
 mod text;
@@ -16,12 +17,14 @@ mod topics;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
-use node::{Node, QuorumState};
+use node::{Node, QuorumMarks, QuorumState};
 
 use crate::config::MetricsLevel;
 use crate::connection::budget::RequestBudget;
 use catalog::Def;
+use quorum_times::QuorumTimes;
 pub(crate) use requests::{Requests, Timing};
 pub(crate) use text::Text;
 
@@ -41,6 +44,9 @@ pub(crate) struct Metrics {
     request_memory: OnceLock<RequestBudget>,
     /// As the last scrape found it.
     quorum: Mutex<Option<QuorumState>>,
+    /// What the quorum's steps took.
+    quorum_times: QuorumTimes,
+    since: Instant,
     start_seconds: f64,
     /// What the last scrape took.
     scrape_bytes: AtomicUsize,
@@ -64,6 +70,8 @@ impl Metrics {
             corrupt_batches: counter(&registry, &catalog::CORRUPT_BATCHES)?,
             request_memory: OnceLock::new(),
             quorum: Mutex::default(),
+            quorum_times: QuorumTimes::default(),
+            since: Instant::now(),
             start_seconds: process::start_seconds(),
             scrape_bytes: AtomicUsize::new(0),
             registry,
@@ -111,12 +119,19 @@ impl Metrics {
         let _ = self.request_memory.set(budget.clone());
     }
 
+    /// Takes note of the quorum after a step that began then and has just ended.
+    pub(crate) fn quorum_stepped(&self, began: Instant, marks: QuorumMarks) {
+        let began = began.saturating_duration_since(self.since);
+        self.quorum_times.note(began, self.since.elapsed(), marks);
+    }
+
     /// One whole scrape.
     pub(crate) fn scrape(&self, node: &Node, level: MetricsLevel, stopping: bool) -> String {
         // As large as the last one, and some: growing would copy megabytes.
         let last = self.scrape_bytes.load(Ordering::Relaxed);
         let mut text = Text::with_capacity(last + last / 8 + 64 * 1024);
         cluster::write(&mut text, node, self.quorum(node), stopping);
+        self.quorum_times.write(&mut text, self.since.elapsed());
         self.write(&mut text);
         topics::write(&mut text, node, level);
         groups::write(&mut text, node, level);

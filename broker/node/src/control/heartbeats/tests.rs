@@ -81,33 +81,33 @@ fn a_silent_broker_is_looked_for_and_a_refusal_counts_once_a_session() {
     let mut beats = Heartbeats::new(SESSION_MS, HEARTBEAT_MS);
     beats.begin(0, &image);
     let both = [BrokerId(1), BrokerId(2)];
-    assert_eq!(beats.to_probe(0, &image), both, "a new controller looks for those that serve");
+    assert_eq!(beats.silent_now(0, &image), both, "a new controller looks for those that serve");
     beats.contact(10, BrokerId(1), None);
     assert!(!beats.refused(20, BrokerId(1)), "it was heard of since");
     assert!(!beats.refused(20, BrokerId(3)), "nobody looked for it");
-    assert_eq!(beats.to_probe(199, &image), []);
+    assert_eq!(beats.silent_now(199, &image), []);
     assert!(beats.refused(199, BrokerId(2)) && !beats.is_alive(199, BrokerId(2)));
     for now in (200..=1_000).step_by(100) {
         beats.contact(now, BrokerId(1), None);
-        assert_eq!(beats.to_probe(now + 50, &image), [], "who beats is left alone");
+        assert_eq!(beats.silent_now(now + 50, &image), [], "who beats is left alone");
     }
-    assert_eq!(beats.to_probe(1_000 + HEARTBEAT_MS + LATE_MS, &image), [BrokerId(1)]);
+    assert_eq!(beats.silent_now(1_000 + HEARTBEAT_MS + LATE_MS, &image), [BrokerId(1)]);
     // It lives after all, at an address that nobody else can use: once, and not again and again.
     beats.contact(1_420, BrokerId(2), None);
-    assert_eq!(beats.to_probe(1_600, &image), [BrokerId(1)]);
-    assert!(beats.to_probe(1_690, &image).is_empty());
-    assert!(beats.to_probe(1_820, &image).contains(&BrokerId(2)));
+    assert_eq!(beats.silent_now(1_600, &image), [BrokerId(1)]);
+    assert!(beats.silent_now(1_690, &image).is_empty());
+    assert!(beats.silent_now(1_820, &image).contains(&BrokerId(2)));
     beats.contact(1_821, BrokerId(2), None);
     assert!(!beats.refused(1_830, BrokerId(2)));
     let mut again = Heartbeats::new(SESSION_MS, HEARTBEAT_MS);
     again.begin(0, &image);
-    again.to_probe(0, &image);
+    again.silent_now(0, &image);
     assert!(again.refused(1, BrokerId(2)));
     again.contact(2, BrokerId(2), None);
-    assert_eq!(again.to_probe(450, &image).len(), 2);
+    assert_eq!(again.silent_now(450, &image).len(), 2);
     assert!(!again.refused(451, BrokerId(2)), "a second time within the session");
     for now in (451..=1_501).step_by(350) {
-        again.to_probe(now, &image);
+        again.silent_now(now, &image);
     }
     assert!(again.refused(1_501, BrokerId(2)), "a session later");
 }

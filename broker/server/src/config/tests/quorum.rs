@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{message, settings};
+use super::{message, settings, with};
 use crate::config::Formation;
 
 const NAMES: &str = "controller.listener.names=CONTROLLER";
@@ -43,6 +43,17 @@ fn a_controller_alone_has_no_listener_for_clients() {
     let voters: Vec<_> = settings.quorum.voters.iter().map(|one| one.id).collect();
     assert_eq!(voters, [1, 2, 3]);
     assert_eq!(settings.quorum.voters[2].address.host, "::1");
+}
+
+#[test]
+fn an_own_entry_where_nobody_listens_is_told() {
+    let told = |listeners: &str| {
+        let set = ["process.roles=controller", "node.id=2", THREE, listeners, NAMES];
+        let notes = with(&set).unwrap().notes.into_iter();
+        notes.map(|note| note.to_string()).any(|note| note.contains("this node is at b:9093"))
+    };
+    assert!(told("listeners=CONTROLLER://:9999"));
+    assert!(!told("listeners=CONTROLLER://:9093"));
 }
 
 #[test]

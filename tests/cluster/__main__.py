@@ -4,7 +4,7 @@ import argparse
 import sys
 
 # They register their scenarios.
-from . import clients, failover, formation, load, quorum, roles  # noqa: F401
+from . import clients, failover, formation, isolation, load, quorum, roles  # noqa: F401
 from . import suite
 from .context import Context
 
@@ -17,7 +17,7 @@ def main():
     parser.add_argument("only", nargs="*", help="run scenarios whose name holds one of these")
     options = parser.parse_args()
     topics, seconds = (1_000, 60) if options.long else (150, 12)
-    context = Context(options.seed, topics, seconds)
+    context = Context(options.seed, topics, seconds, options.long)
     try:
         failed = suite.run(context, options.only)
     finally:

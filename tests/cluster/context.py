@@ -5,7 +5,7 @@ import itertools
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from ..harness import procs, tools
+from ..harness import net, procs, tools
 from ..harness.cluster import Cluster
 from ..harness.kafka_tools import KafkaTools
 
@@ -13,12 +13,13 @@ from ..harness.kafka_tools import KafkaTools
 class Context:
     """One cluster shared by the scenarios that leave it whole."""
 
-    def __init__(self, seed, topics, seconds):
-        self.seed, self.topics, self.seconds = seed, topics, seconds
+    def __init__(self, seed, topics, seconds, long=False):
+        self.seed, self.topics, self.seconds, self.long = seed, topics, seconds, long
         self.tools = KafkaTools()
         self.kcat_path = tools.kcat()
         self._cluster = None
         self._own = []
+        self._networks = []
         self._names = itertools.count()
         self._admins = {}
 
@@ -40,6 +41,11 @@ class Context:
         """Ends this cluster with the scenario."""
         self._own.append(cluster)
         return cluster
+
+    def apart(self, size):
+        """A cluster for one scenario, not started, each member in a namespace of its own."""
+        self._networks.append(net.Net(size))
+        return self.own(size=size, network=self._networks[-1])
 
     def before(self, _scenario):
         """Nothing: the cluster is made when it is asked for."""
@@ -64,7 +70,9 @@ class Context:
         self._admins = {}
         for cluster in self._own:
             cluster.close()
-        self._own = []
+        for network in self._networks:
+            network.close()
+        self._own, self._networks = [], []
 
     def close(self):
         """Ends everything."""

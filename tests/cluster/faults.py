@@ -79,18 +79,26 @@ def leader_of(cluster, among=None):
 class Trial:
     """Makers at every member of a cluster, and faults of its active controller under them."""
 
-    def __init__(self, cluster, stem, reads=True, most=None):
+    def __init__(self, cluster, stem, reads=True):
         self.cluster = cluster
-        self.makers = [Maker(member, f"{stem}-{member.node_id}", reads=reads, most=most)
+        self.makers = [Maker(member, f"{stem}-{member.node_id}", reads=reads)
                        for member in cluster.members]
 
     def made(self):
         """How many topics were acknowledged."""
         return sum(len(maker.accepted) for maker in self.makers)
 
-    def others(self, victim):
-        """The makers that the fault leaves alone."""
-        return [maker for maker in self.makers if maker.member is not victim]
+    def unread(self):
+        """Topics that were acknowledged and not shown at once by the member that said so."""
+        return [name for maker in self.makers for name in maker.unread]
+
+    def wait_total(self, count, timeout=300):
+        """Until so many were acknowledged in all."""
+        def made():
+            for maker in self.makers:
+                assert maker.error is None, maker.error
+            return self.made() >= count
+        procs.wait_until(made, f"{count} topics", timeout, 0.02)
 
     def wait_made(self, more, timeout=60):
         """Until every maker has made so many more."""
@@ -102,13 +110,17 @@ class Trial:
             return all(len(maker.accepted) >= aim for maker, aim in aims)
         procs.wait_until(made, f"{more} more topics by each member", timeout, 0.01)
 
-    def suffer(self, fault, timeout=30, during=None):
-        """Strikes the active controller, and heals it. Gives the seconds until the controller was
-        back for the first and for the last of the other members' clients."""
+    def suffer(self, fault, timeout=30, during=None, also=0):
+        """Strikes the active controller and `also` so many others, and heals them. Gives the
+        seconds until the controller was back for the first and for the last of the clients of the
+        members that are left."""
         victim = procs.wait_until(lambda: leader_of(self.cluster), "a controller", 30, 0.02)
-        others = self.others(victim)
+        rest = [member for member in self.cluster.members if member is not victim]
+        victims, left = [victim, *rest[:also]], rest[also:]
+        others = [maker for maker in self.makers if maker.member in left]
         begun = time.monotonic()
-        fault.strike(victim)
+        for member in victims:
+            fault.strike(member)
         struck = time.monotonic()
         try:
             def back():
@@ -118,8 +130,8 @@ class Trial:
             if during is not None:
                 during(self, victim, struck)
         finally:
-            fault.heal(victim)
-        left = [maker.member for maker in others]
+            for member in victims:
+                fault.heal(member)
 
         def followed():
             leader = leader_of(self.cluster)

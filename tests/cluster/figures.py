@@ -9,8 +9,9 @@ import sys
 import time
 
 from ..harness import net, tools
-from ..harness.cluster import Cluster, KafkaMember, Member
+from ..harness.cluster import Cluster, Member
 from .faults import Isolation, Kill, Pause, Trial
+from .kafka import KafkaMember
 
 FAULTS = {"kill": Kill, "pause": Pause, "isolation": Isolation,
           "in": lambda: Isolation("in"), "out": lambda: Isolation("out")}

@@ -49,6 +49,19 @@ class Reader:
         return None if size < 0 else self.data[self.at - size:self.at].decode()
 
 
+def brokers(raw):
+    """The ids of the brokers that clients are told of."""
+    answer = raw.request(METADATA, 4, struct.pack(">ib", 0, 0))
+    if answer is None:
+        raise ConnectionError("closed")
+    fields, found = Reader(answer), []
+    fields.take("i")
+    for _ in range(fields.take("i")):
+        found.append(fields.take("i"))
+        fields.string(), fields.take("i"), fields.string()
+    return found
+
+
 def metadata(raw, names=None):
     """{topic: {partition: leader}} as the broker tells it; topics with an error are left out."""
     body = struct.pack(">i", -1 if names is None else len(names))
@@ -95,13 +108,29 @@ def quorum_leader(member):
     return leader if error == NONE and leader >= 0 else None
 
 
+def from_inside(pid, call):
+    """What `call` gives in the namespace of a process, or None when it fails for the network."""
+    found = []
+
+    def run():
+        net.enter(pid)
+        try:
+            found.append(call())
+        except OSError:
+            pass
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    return found[0] if found else None
+
+
 class Maker(threading.Thread):
     """Makes topics by way of one member until told to stop."""
 
-    def __init__(self, member, stem, inside=None, reads=True, most=None):
+    def __init__(self, member, stem, inside=None, reads=True, patience=TIMEOUT_S):
         super().__init__(daemon=True)
         self.member, self.stem, self.inside, self.reads = member, stem, inside, reads
-        self.most = most
+        self.patience = patience
         self.stopping = threading.Event()
         # (name, when it was begun, when it was answered)
         self.accepted = []
@@ -123,12 +152,12 @@ class Maker(threading.Thread):
     def make(self):
         """Each name once: what is not acknowledged may exist, or not."""
         raw, number = None, 0
-        while not self.stopping.is_set() and (self.most is None or len(self.accepted) < self.most):
+        while not self.stopping.is_set():
             number += 1
             name = f"{self.stem}-{number}"
             begun = time.monotonic()
             try:
-                raw = raw or Raw(self.member.port, TIMEOUT_S, self.member.host)
+                raw = raw or Raw(self.member.port, self.patience, self.member.host)
                 code = create(raw, name)
                 if code == NONE:
                     self.accepted.append((name, begun, time.monotonic()))

@@ -8,9 +8,8 @@ import time
 import urllib.error
 import urllib.request
 
-from . import procs, tools
-from .broker import CLUSTER_ID, Kafka, Tidelog, binary
-from .kafka_tools import HERE
+from . import procs
+from .broker import Tidelog, binary
 
 
 class Placed:
@@ -90,40 +89,22 @@ class Member(Placed, Tidelog):
         status, body = self.http("/v1/cluster/health")
         return json.loads(body) if status == 200 else None
 
+    def sees(self):
+        """The ids of the unfenced brokers that it knows; empty while it serves nobody."""
+        health = self.health() if self.ready() else None
+        brokers = health["brokers"] if health else ()
+        return sorted(one["id"] for one in brokers if not one["fenced"])
+
     def wipe(self):
         """Its disk is lost."""
         shutil.rmtree(self.data)
-
-
-class KafkaMember(Placed, Kafka):
-    """One process of a cluster of Apache Kafka, broker and controller."""
-
-    heap = "384m"
-
-    def command(self):
-        config = self.home / "server.properties"
-        lines = {
-            "process.roles": "broker,controller",
-            "node.id": str(self.node_id),
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{self.controller_address}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "controller.quorum.voters": self.voters,
-            "log.dirs": str(self.data),
-            **self.settings,
-        }
-        config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-        java = ["java", f"-Xmx{self.heap}", *self.jvm, "-Xshare:auto",
-                f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", tools.kafka()]
-        if not (self.data / "meta.properties").exists():
-            procs.run([*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", config])
-        return self.placed([*java, "kafka.Kafka", config])
 
 
 class Cluster:
     """Members with one list of voters."""
 
     def __init__(self, size=3, settings=None, network=None, kind=Member):
+        self.network = network
         self.members = [kind(number + 1, settings, network) for number in range(size)]
         voters = ",".join(f"{one.node_id}@{one.controller_address}" for one in self.members)
         for member in self.members:
@@ -158,13 +139,7 @@ class Cluster:
         def formed():
             for member in members:
                 assert member.alive(), member.tail()
-                if not member.ready():
-                    return False
-                health = member.health()
-                if health is None:
-                    return False
-                serving = sorted(one["id"] for one in health["brokers"] if not one["fenced"])
-                if serving != wanted:
+                if member.sees() != wanted:
                     return False
             return True
         try:

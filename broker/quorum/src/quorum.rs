@@ -58,8 +58,9 @@ pub struct Quorum {
     saving: Option<ElectionState>,
     /// The epoch whose leader this node has given up on, whatever others still believe.
     gone: Option<LeaderEpoch>,
-    /// When a refused connection counts again.
-    refusal_counts_at: Ms,
+    /// The leader that this node gave up last for a refused connection, and when another of its
+    /// refusals counts.
+    refused: Option<(BrokerId, Ms)>,
     /// Elections in a row that this node stood in and that nobody won.
     vain_elections: u32,
     log: LogView,
@@ -98,7 +99,7 @@ impl Quorum {
             saved,
             saving: None,
             gone: None,
-            refusal_counts_at: 0,
+            refused: None,
             vain_elections: 0,
             log: restored.log,
             high_watermark: snapshot,

@@ -81,12 +81,12 @@ impl Quorum {
         if !to_leader || !matches!(sent.what, Asked::Fetch | Asked::FetchSnapshot { .. }) {
             return;
         }
-        let now = self.now();
-        if refused && now >= self.refusal_counts_at {
-            // The leader's process is gone: there is no point in waiting for it. Once per fetch
-            // time-out, so that a flapping network does not keep the quorum in elections.
-            self.refusal_counts_at = self.after(self.config.fetch_timeout_ms);
-            let leader = follower.leader;
+        let (now, leader) = (self.now(), follower.leader);
+        let lately = self.refused.is_some_and(|(whom, until)| whom == leader && now < until);
+        if refused && !lately {
+            // The leader's process is gone: there is no point in waiting for it. Once per leader
+            // and fetch time-out, so that a flapping network does not keep the quorum in elections.
+            self.refused = Some((leader, self.after(self.config.fetch_timeout_ms)));
             let wait = self.turn(Some(leader));
             self.give_up_leader(wait);
         } else {

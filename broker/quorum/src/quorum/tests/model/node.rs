@@ -134,7 +134,7 @@ fn code(sent: &Sent) -> u64 {
 pub(super) fn map_times(quorum: &mut Quorum, to_come: impl Fn(Ms) -> Ms, was: impl Fn(Ms) -> Ms) {
     let come = |time: &mut Ms| *time = to_come(*time);
     let past = |time: &mut Ms| *time = was(*time);
-    (quorum.refusal_counts_at, quorum.vain_elections) = (0, 0);
+    (quorum.refused, quorum.vain_elections) = (None, 0);
     quorum.sent.values_mut().for_each(|sent| come(&mut sent.expires_at));
     match &mut quorum.state {
         State::Unattached(unattached) => {
@@ -241,7 +241,7 @@ impl Node {
             saved,
             saving,
             gone,
-            refusal_counts_at,
+            refused,
             vain_elections: _,
             log,
             high_watermark,
@@ -256,7 +256,7 @@ impl Node {
             held,
             out: _,
         } = &self.quorum;
-        let role = (state, started, gone, refusal_counts_at, high_watermark);
+        let role = (state, started, gone, refused, high_watermark);
         // What else the quorum knows of its log the log itself says.
         let log = (log.end(), log.durable(), log.flushing());
         let disk = (&self.disk.writing_state, self.disk.flushing.as_ref().map(|f| f.0));

@@ -161,7 +161,7 @@ def bad_batches(context):
     }
     found = {}
     for name, (data, _) in cases.items():
-        with Raw(context.broker.port) as raw:
+        with Raw(context.broker.port_of(topic)) as raw:
             answer = raw.produce(topic, data)
             found[name] = None if answer is None else answer[0]
     wrong = {name: (found[name], codes) for name, (_, codes) in cases.items()
@@ -184,7 +184,7 @@ def old_message(magic, value=b"old"):
 def old_formats(context):
     """Messages of magic 0 and 1 are refused, and nothing of them is stored."""
     topic = context.topic("old")
-    with Raw(context.broker.port) as raw:
+    with Raw(context.broker.port_of(topic)) as raw:
         for version in (3, 8):
             for magic in (0, 1):
                 for data in (old_message(magic), old_message(magic, b"x" * 200),
@@ -199,7 +199,7 @@ def old_formats(context):
 def produce_refusals(context):
     """Unknown topic and partition, bad acks, too large."""
     topic = context.topic("refusals")
-    with Raw(context.broker.port) as raw:
+    with Raw(context.broker.port_of(topic)) as raw:
         assert raw.produce(context.name("absent"), batch())[0] == UNKNOWN_TOPIC
         assert raw.produce(topic, batch(), partition=9)[0] == UNKNOWN_TOPIC
         assert raw.produce(topic, batch(), partition=-1)[0] == UNKNOWN_TOPIC
@@ -216,7 +216,7 @@ def idempotent_sequences(context):
 
     def with_sequence(number, count=1, producer=4711, epoch=5):
         return batch([b"%d" % n for n in range(count)], producer=(producer, epoch, number))
-    with Raw(context.broker.port) as raw:
+    with Raw(context.broker.port_of(topic)) as raw:
         offsets = [raw.produce(topic, with_sequence(n)) for n in range(8)]
         assert offsets == [(0, n) for n in range(8)], offsets
         for number in range(3, 8):  # the last five
@@ -233,7 +233,7 @@ def idempotent_sequences(context):
     context.broker.kill()
     context.broker.start()
     context.wait_for_topic(topic)
-    with Raw(context.broker.port) as raw:
+    with Raw(context.broker.port_of(topic)) as raw:
         again = raw.produce(topic, with_sequence(1, 3, epoch=6))
         assert again == (0, 9), again
         assert raw.produce(topic, with_sequence(9, epoch=6))[0] == OUT_OF_ORDER_SEQUENCE
@@ -246,7 +246,7 @@ def fetch_refusals(context):
     """Fetch: unknown topic, out of range, newer epoch."""
     topic = context.topic("fetched")
     context.produce(topic, [b"1", b"2", b"3"])
-    with Raw(context.broker.port) as raw:
+    with Raw(context.broker.port_of(topic)) as raw:
         assert raw.fetch(context.name("absent"), 0)[0] == UNKNOWN_TOPIC
         assert raw.fetch(topic, 0, partition=3)[0] == UNKNOWN_TOPIC
         assert raw.fetch(topic, 4)[0] == OFFSET_OUT_OF_RANGE
@@ -264,7 +264,7 @@ def a_bomb_is_small_again(context):
     topic = context.topic("bomb")
     packed = gzip.compress(b"\0" * 200_000_000, 9)
     before = resident(context)
-    with Raw(context.broker.port, timeout=60) as raw:
+    with Raw(context.broker.port_of(topic), timeout=60) as raw:
         answer = raw.produce(topic, batch((b"x",), attributes=1, records=packed))
     assert answer is None or answer[0] != 0, answer
     grown = resident(context) - before

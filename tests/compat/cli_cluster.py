@@ -16,6 +16,7 @@ from .movein import House
 
 
 @suite.scenario
+@suite.one_broker
 def the_cluster_and_its_brokers(context):
     """The cluster's id, its brokers and what they carry, as Kafka's tools say it."""
     topic = context.topic("cli-cluster", partitions=3)

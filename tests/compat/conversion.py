@@ -19,7 +19,7 @@ def stored_codecs(context, topic):
     """The codec of every batch of a partition, in order."""
     found, offset = [], 0
     end = context.watermarks(topic)[1]
-    with Raw(context.broker.port) as raw:
+    with Raw(context.broker.port_of(topic)) as raw:
         while offset < end:
             code, _, data = raw.fetch(topic, offset)
             assert code == 0 and data, (code, offset, end)

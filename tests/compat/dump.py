@@ -70,6 +70,7 @@ def logs_and_indexes(context):
 
 
 @suite.scenario
+@suite.one_broker
 def the_metadata_log(context):
     """--cluster-metadata-decoder reads the metadata log and its snapshots."""
     code, _ = context.broker.stop()
@@ -101,6 +102,7 @@ def committed_offsets(context):
 
 
 @suite.scenario
+@suite.one_broker
 def the_directory(context):
     """The directory's own files have Kafka's form."""
     code, _ = context.broker.stop()

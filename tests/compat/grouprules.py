@@ -32,6 +32,7 @@ def subscription(*topics):
 
 
 @suite.scenario
+@suite.one_broker
 def refused_joins(context):
     """Every join out of order gets Kafka's error, and a stable group does not notice."""
     group = context.name("group")
@@ -114,6 +115,7 @@ def sync_rules(context):
 
 
 @suite.scenario
+@suite.one_broker
 def static_members(context):
     """A static member that comes back takes its place without a rebalance; its former self is
     fenced; members leave by static id."""
@@ -269,6 +271,7 @@ def offsets_deleted(context):
 
 
 @suite.scenario
+@suite.one_broker
 def groups_described_listed_deleted(context):
     """What administrators see of groups in every state, and deletion."""
     topic, group = context.topic("described"), context.name("group")
@@ -330,6 +333,7 @@ def large_member_metadata(context):
 
 
 @suite.scenario
+@suite.one_broker
 def coordinators_found(context):
     """FindCoordinator: kinds and keys."""
     group = context.name("group")
@@ -338,3 +342,18 @@ def coordinators_found(context):
         found = [asks.coordinator(group), asks.coordinator(group, kind=9),
                  asks.coordinator(group, kind=2, version=5)]
         assert found == [(NONE, 1), (42, -1), (42, -1)], found
+
+
+@suite.ours
+def questions_of_any_size(context):
+    """Who names a partition, or a group, more often than an answer has room for is refused."""
+    group, topic = context.name("group"), context.topic("asked")
+    prepared(context, group)
+    with Member(context, group) as asks:
+        assert asks.commit(topic) == [NONE]
+        [(offset, _)] = asks.committed(topic)
+        assert asks.committed(topic, [0] * 100_000) == [(offset, NONE)] * 100_000
+        assert asks.asked_for(topic, [0] * 100_001) == [(42, [])]
+        assert asks.asked_for(topic, times=2) == [(42, []), (42, [])]
+        assert asks.delete_offsets(topic, [0] * 25_001)[0] == 42
+        assert asks.committed(topic) == [(offset, NONE)]

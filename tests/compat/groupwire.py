@@ -249,11 +249,17 @@ class Member(Raw):
 
     def committed(self, topic, partitions=(0,), group=None, version=9):
         """OffsetFetch; per partition (offset, error)."""
+        [(code, found)] = self.asked_for(topic, partitions, group, version)
+        assert code == NONE, code
+        return found
+
+    def asked_for(self, topic, partitions=(0,), group=None, version=9, times=1):
+        """OffsetFetch that names the group so many times; (error, [(offset, error)]) of each."""
         wanted = [struct.pack(">i", partition) for partition in partitions]
         named = text(topic) if version < 10 else topic
         asked = (text(self.group if group is None else group) + text(None)
                  + struct.pack(">i", -1) + array([named + array(wanted) + TAGS]) + TAGS)
-        reader = self.ask(9, version, array([asked]) + b"\0" + TAGS)
+        reader = self.ask(9, version, array([asked] * times) + b"\0" + TAGS)
         reader.number("i")
 
         def part():
@@ -274,9 +280,7 @@ class Member(Raw):
             code = reader.number("h")
             reader.tags()
             return code, found
-        [(code, found)] = reader.array(of_group)
-        assert code == NONE, code
-        return found
+        return reader.array(of_group)
 
     def delete_offsets(self, topic, partitions=(0,), group=None):
         """OffsetDelete; the group's error, then each partition's."""

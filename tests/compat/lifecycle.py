@@ -73,6 +73,7 @@ def deleted_topics_stay_deleted(context):
 
 
 @suite.scenario
+@suite.one_broker
 def lost_indexes_are_made_again(context):
     """Index files deleted while the broker is down are rebuilt; every record is found."""
     topic = context.topic("indexes")
@@ -93,6 +94,7 @@ def lost_indexes_are_made_again(context):
 
 
 @suite.scenario
+@suite.one_broker
 def a_torn_tail_is_cut(context):
     """Half a batch at the end of the log, as a crash leaves it: cut; the rest is there."""
     topic = context.topic("torn")

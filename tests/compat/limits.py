@@ -102,6 +102,7 @@ def limits_between_keys(context):
 
 
 @suite.scenario
+@suite.one_broker
 def limits_of_timestamps(context):
     """How far a record's time may be from the broker's, before and after; none at all."""
     topic = context.topic("times", message_timestamp_before_max_ms=3_600_000,
@@ -138,7 +139,7 @@ def compaction_is_accepted(context):
     """cleanup.policy=compact: records need keys, and all of them are there; also with delete."""
     for policy in ("compact", "compact,delete"):
         topic = context.topic("compact", cleanup_policy=policy)
-        with Raw(context.broker.port) as raw:
+        with Raw(context.broker.port_of(topic)) as raw:
             assert raw.produce(topic, batch((b"no key",)))[0] == INVALID_RECORD
         producer = context.producer()
         for n in range(10):

@@ -68,6 +68,7 @@ def amiss(scrape):
 
 
 @suite.ours
+@suite.one_broker
 def metrics_by_promtool(context):
     """promtool reads a scrape of a busy broker, and objects to no name of our own."""
     topic = context.topic("quoted", partitions=3)

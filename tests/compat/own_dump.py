@@ -70,6 +70,7 @@ def payload(line):
 
 
 @suite.scenario
+@suite.one_broker
 def records_and_indexes(context):
     """Every codec: batches, records with keys and values, both indexes, producers."""
     topic = traffic(context)
@@ -166,6 +167,7 @@ def metadata_and_groups(context):
 
 
 @suite.scenario
+@suite.one_broker
 def damage_is_told(context):
     """Flipped, cut and foreign bytes: exit code 1, the place, and what comes before them."""
     topic = traffic(context)

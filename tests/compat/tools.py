@@ -198,6 +198,7 @@ def delete_records_tool(context):
 
 
 @suite.scenario
+@suite.one_broker
 def log_dirs_tool(context):
     """kafka-log-dirs shows each partition's size and directory."""
     topic, _ = stamped(context, "sized")
@@ -237,6 +238,7 @@ def verifiable_clients(context):
 
 
 @suite.scenario
+@suite.one_broker
 def partitions_are_added(context):
     """kafka-topics --alter adds partitions, which serve at once; fewer are refused."""
     topic = context.topic("growing", partitions=2)

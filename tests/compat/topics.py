@@ -36,6 +36,7 @@ def topic_command(context):
 
 
 @suite.scenario
+@suite.one_broker
 def topic_command_describe(context):
     """Kafka's TopicCommand describes partitions, leader and configuration."""
     name = context.topic("describe", partitions=2, retention_ms=3600000)
@@ -46,6 +47,7 @@ def topic_command_describe(context):
 
 
 @suite.scenario
+@suite.one_broker
 def describe_by_librdkafka(context):
     """Metadata by name and id, cluster description."""
     name = context.topic("metadata", partitions=3)
@@ -136,6 +138,7 @@ def many_partitions(context):
 
 
 @suite.scenario
+@suite.one_broker
 def listings(context):
     """kcat and BrokerApiVersionsCommand see the broker and what it serves."""
     name = context.topic("listed")

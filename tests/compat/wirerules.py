@@ -18,6 +18,7 @@ def number(kind, *values):
 
 
 @suite.scenario
+@suite.one_broker
 def topics_twice(context):
     """A topic that is named twice: never deleted, described once, its offset not told."""
     topic = context.topic("twice")
@@ -96,6 +97,7 @@ def pages_of_topics(context):
 
 
 @suite.scenario
+@suite.one_broker
 def numbers_that_cannot_be(context):
     """Half a producer, a transaction without a name, no epoch, names that no topic can have."""
     topic = context.topic("numbers")

@@ -23,6 +23,13 @@ class Suite:
         function.ours_only = True
         return self.scenario(function)
 
+    @staticmethod
+    def one_broker(function):
+        """Decorator: a scenario that takes the broker it asks for the leader of all there is, or
+        its files for all files; not for a cluster."""
+        function.one_broker = True
+        return function
+
     def run(self, context, only=()):
         """Runs them, prints a line each and the count; returns the number of failures."""
         passed = failed = 0
@@ -33,6 +40,9 @@ class Suite:
                 continue
             if getattr(function, "ours_only", False) and context.kind.name != "tidelog":
                 print(f"skip {name}: ours only", flush=True)
+                continue
+            if getattr(function, "one_broker", False) and context.kind.size > 1:
+                print(f"skip {name}: of one broker", flush=True)
                 continue
             started = time.monotonic()
             try:

@@ -19,6 +19,16 @@ pub(crate) const COMMIT_ENTRIES_MAX: usize = 25_000;
 /// See [`COMMIT_ENTRIES_MAX`].
 pub(crate) const COMMIT_BYTES_MAX: usize = 4 << 20;
 
+/// Partitions that one question for a group's offsets may name, and what the metadata in its
+/// answer may take, for the same reason: naming one partition many times costs four bytes each.
+/// Whoever wants more is refused with INVALID_REQUEST. Kafka has no such limits.
+pub(crate) const FETCH_ENTRIES_MAX: usize = 100_000;
+/// See [`FETCH_ENTRIES_MAX`].
+pub(crate) const FETCH_BYTES_MAX: usize = 64 << 20;
+
+/// Partitions of which one request may delete the offsets; see [`FETCH_ENTRIES_MAX`].
+pub(crate) const DELETE_ENTRIES_MAX: usize = COMMIT_ENTRIES_MAX;
+
 /// The coordinator's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

@@ -30,7 +30,7 @@ mod stats;
 pub use config::Config;
 pub use error::Error;
 pub use message::{Decision, Reply, Request, Response, Token};
-pub use offsets::{fetch_groups, fetch_response};
+pub use offsets::{fetch_groups, fetch_refused, fetch_response};
 pub use partitioner::partition_for;
 pub use records::Record;
 pub use shard::{Context, Shard};

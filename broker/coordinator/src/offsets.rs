@@ -22,7 +22,7 @@ use wire::messages::offset_fetch_response::{
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 
-use crate::config::{COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX};
+use crate::config::{COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX, FETCH_BYTES_MAX, FETCH_ENTRIES_MAX};
 use crate::message::commit_error;
 use crate::{Config, Decision, Record};
 
@@ -226,6 +226,11 @@ pub(crate) fn fetch(
 ) -> OffsetFetchResponseGroup {
     let none = Offsets::default();
     let offsets = offsets.unwrap_or(&none);
+    if is_too_much(image, version, offsets, request.topics.as_deref()) {
+        let error_code = ErrorCode::InvalidRequest.code();
+        let group_id = request.group_id.clone();
+        return OffsetFetchResponseGroup { group_id, error_code, ..Default::default() };
+    }
     let topics = match &request.topics {
         Some(topics) => topics.iter().map(|topic| fetch_topic(image, version, offsets, topic)),
         None => return fetch_all(image, version, offsets, request),
@@ -237,17 +242,52 @@ pub(crate) fn fetch(
     }
 }
 
+/// Whether the answer would hold up the other groups of the shard, or fill memory.
+fn is_too_much(
+    image: &Image,
+    version: i16,
+    offsets: &Offsets,
+    topics: Option<&[OffsetFetchRequestTopics]>,
+) -> bool {
+    let Some(topics) = topics else {
+        let bytes = offsets.iter().map(|(_, _, value)| value.metadata.len());
+        return bytes.sum::<usize>() > FETCH_BYTES_MAX;
+    };
+    let (mut entries, mut bytes) = (0, 0);
+    for topic in topics {
+        entries += topic.partition_indexes.len();
+        if entries > FETCH_ENTRIES_MAX {
+            return true;
+        }
+        let Ok(name) = named(image, version, topic) else { continue };
+        let values = topic.partition_indexes.iter().filter_map(|at| offsets.get(name, *at));
+        bytes += values.map(|value| value.metadata.len()).sum::<usize>();
+        if bytes > FETCH_BYTES_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+/// The name of the topic. By name, what was committed is answered even for a topic that is gone.
+fn named<'a>(
+    image: &'a Image,
+    version: i16,
+    topic: &'a OffsetFetchRequestTopics,
+) -> Result<&'a str, ErrorCode> {
+    match version >= TOPIC_ID_VERSION {
+        true => find(image, &topic.name, topic.topic_id, version).map(|found| &*found.name),
+        false => Ok(topic.name.as_str()),
+    }
+}
+
 fn fetch_topic(
     image: &Image,
     version: i16,
     offsets: &Offsets,
     topic: &OffsetFetchRequestTopics,
 ) -> OffsetFetchResponseTopics {
-    // By name, what was committed is answered even for a topic that is gone.
-    let name: Result<&str, ErrorCode> = match version >= TOPIC_ID_VERSION {
-        true => find(image, &topic.name, topic.topic_id, version).map(|found| &*found.name),
-        false => Ok(topic.name.as_str()),
-    };
+    let name = named(image, version, topic);
     let partition = |index: &i32| match &name {
         Ok(name) => partition(*index, offsets.get(name, *index)),
         Err(code) => {
@@ -314,6 +354,16 @@ pub fn fetch_groups(request: &OffsetFetchRequest, version: i16) -> Vec<OffsetFet
         topics,
         ..Default::default()
     }]
+}
+
+/// The answer to an OffsetFetch that is refused as a whole.
+pub fn fetch_refused(request: &OffsetFetchRequest, code: ErrorCode, version: i16) -> OffsetFetchResponse {
+    let groups = fetch_groups(request, version).into_iter().map(|group| OffsetFetchResponseGroup {
+        group_id: group.group_id,
+        error_code: code.code(),
+        ..Default::default()
+    });
+    fetch_response(request, groups.collect(), version)
 }
 
 /// The answer to an OffsetFetch of any version, from the answers for its groups.

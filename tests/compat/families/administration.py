@@ -1,7 +1,7 @@
 """Administration by each client's own admin calls, with Kafka's answers and refusals."""
 
 from ...harness import procs
-from .runner import scenario, values
+from .runner import led_by_its_replica, scenario, values
 
 
 @scenario
@@ -10,7 +10,8 @@ def topics(run):
     name = run.name()
     run.call("create_topic", topic=name, partitions=3, configs={"retention.ms": "7200000"})
     found = procs.wait_until(lambda: known(run, name), "the topic is known", 20, 0.1)
-    assert found == [[number, 1, [1], [1]] for number in range(3)], found
+    assert [part[0] for part in found] == list(range(3)), found
+    assert all(led_by_its_replica(run, part) for part in found), found
     assert run.refused("create_topic", topic=name, partitions=1) == 36
     assert run.refused("create_topic", topic="no spaces", partitions=1) == 17
     run.call("create_topic", topic=f"{name}.same", partitions=1)

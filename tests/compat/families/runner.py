@@ -234,6 +234,12 @@ def values(records):
     return [unb64(record["value"]) for record in records]
 
 
+def led_by_its_replica(run, part):
+    """Whether [index, leader, replicas, in sync] is of a partition of one replica."""
+    _, leader, replicas, in_sync = part
+    return 1 <= leader <= run.shared.broker.size and replicas == in_sync == [leader]
+
+
 class Results:
     """Counts and prints, a line for each scenario and family."""
 

@@ -12,7 +12,7 @@ use wire::messages::offset_delete_response::{
 };
 
 use super::{Context, Shard};
-use crate::config::GROUPS_MAX;
+use crate::config::{DELETE_ENTRIES_MAX, GROUPS_MAX};
 use crate::group::{Group, State};
 use crate::message::{commit_error, delete_error};
 use crate::offsets::{Commit, Offsets, exists, expired, find};
@@ -120,11 +120,13 @@ impl Shard {
     ) {
         let id = &request.group_id;
         let group = self.groups.get(id);
+        let entries: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
         let refused = match group {
             Some(group) if group.state != State::Empty && !group.is_of_consumers() => {
                 Some(ErrorCode::NonEmptyGroup)
             }
             None if !self.offsets.contains_key(id) => Some(ErrorCode::GroupIdNotFound),
+            _ if entries > DELETE_ENTRIES_MAX => Some(ErrorCode::InvalidRequest),
             _ => None,
         };
         let response = match refused {

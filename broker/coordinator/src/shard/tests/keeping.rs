@@ -262,6 +262,52 @@ fn a_commit_that_others_would_wait_for_is_refused_whole() {
 }
 
 #[test]
+fn questions_that_others_would_wait_for_are_refused_whole() {
+    let mut h = Harness::new();
+    let id = h.stable();
+    let partition = OffsetCommitRequestPartition {
+        committed_offset: 7,
+        committed_metadata: Some("x".repeat(4_096)),
+        ..Default::default()
+    };
+    let name = "t".to_owned();
+    let topic =
+        OffsetCommitRequestTopic { name, partitions: vec![partition], ..Default::default() };
+    let request = OffsetCommitRequest {
+        group_id: "g".to_owned(),
+        generation_id_or_member_epoch: 1,
+        member_id: id,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let token = h.send(9, Request::OffsetCommit(request));
+    h.answer(token);
+    for version in [9, 10] {
+        // What is not there has no metadata; partition 0 has 4 KiB each time it is named.
+        for (partition, count, fine) in
+            [(1, 100_000, true), (1, 100_001, false), (0, 16_384, true), (0, 16_385, false)]
+        {
+            let found = h.fetch(version, Some(&vec![partition; count]));
+            let expected = if fine { ErrorCode::None } else { ErrorCode::InvalidRequest };
+            assert_eq!(code(found.error_code), expected, "{count} times {partition}");
+            assert_eq!(found.topics.len(), usize::from(fine));
+        }
+    }
+    assert_eq!(h.fetch(9, None).topics[0].partitions.len(), 1, "all is what there is");
+    let mut delete = |count: usize| {
+        let partition = OffsetDeleteRequestPartition { partition_index: 1 };
+        let topic =
+            OffsetDeleteRequestTopic { name: "t".to_owned(), partitions: vec![partition; count] };
+        let request = OffsetDeleteRequest { group_id: "g".to_owned(), topics: vec![topic] };
+        let token = h.send(0, Request::OffsetDelete(request));
+        let Response::OffsetDelete(answer) = h.answer(token) else { panic!() };
+        (code(answer.error_code), answer.topics.len())
+    };
+    assert_eq!(delete(25_000), (ErrorCode::None, 1));
+    assert_eq!(delete(25_001), (ErrorCode::InvalidRequest, 0));
+}
+
+#[test]
 fn a_hundred_kilobytes_of_metadata_are_kept_like_any_other() {
     let mut h = Harness::new();
     let mut request = h.join_request("");

@@ -179,8 +179,9 @@ impl Consume {
         let (mut next_heartbeat, mut next_commit) = (Instant::now(), Instant::now());
         loop {
             if !joined {
+                let share = self.take_share(client, member, &mut consumer, printer, &mut told);
                 tokio::select! {
-                    taken = self.take_share(client, member, &mut consumer, printer, &mut told) => taken?,
+                    taken = share => taken?,
                     () = &mut stop => return Ok(()),
                 }
                 printed.clear();

@@ -141,7 +141,8 @@ impl Plane {
 
     /// Takes an event and says what to do about it.
     pub(crate) fn take(&mut self, now_ms: i64, event: ControlEvent) -> Vec<ControlEffect> {
-        self.advance(now_ms);
+        self.clock.advance(now_ms);
+        self.now_ms = now_ms;
         if self.broken.is_some() {
             self.heal();
         } else if !self.started {
@@ -212,7 +213,8 @@ impl Plane {
 
     /// Begins, on a node that is alone: it leads, and its state is whole.
     pub(crate) fn start_alone(&mut self, now_ms: i64) -> Result<(), Error> {
-        self.advance(now_ms);
+        self.clock.advance(now_ms);
+        self.now_ms = now_ms;
         self.started = true;
         self.step(Event::Start);
         self.settle();
@@ -240,11 +242,6 @@ impl Plane {
     pub(crate) fn learn_cluster(&mut self, cluster_id: &str) {
         self.cluster_id = Some(cluster_id.to_owned());
         self.log.learn_cluster(cluster_id);
-    }
-
-    fn advance(&mut self, now_ms: i64) {
-        self.clock.advance(now_ms);
-        self.now_ms = now_ms;
     }
 
     fn tick(&mut self) {

@@ -185,7 +185,18 @@ def rebalance(broker):
     return {"rebalance": statistics.median(times[1:])}
 
 
-CASES = {"groups": groups, "partitions": partitions, "rebalance": rebalance}
+def scale():
+    """A simulated cluster of many brokers, by the simulator's own test: what it prints."""
+    for sizes in SCALES:
+        done = procs.run(["cargo", "test", "--profile", "ci", "-p", "tidelog-sim", "--lib",
+                          "scale::", "--", "--nocapture"], timeout=1800,
+                         env=dict(os.environ, TIDELOG_SIM_SCALE=sizes))
+        print(done.stdout.decode(), flush=True)
+
+
+CASES = {"groups": groups, "partitions": partitions, "rebalance": rebalance, "scale": None}
+# Brokers, partitions, heartbeat interval, session time-out: our defaults, then Kafka's.
+SCALES = ["1000,100000,300,1500", "1000,100000,2000,9000"]
 # case, key, title, unit, digits, goal
 ROWS = [
     ("groups", "groups_cpu", "1,000 groups of one member, a commit a second each: broker's CPU",
@@ -205,6 +216,11 @@ ROWS = [
 
 def run(names, kinds, broker_core, client_core):
     """Runs the cases and returns the table in markdown."""
+    if "scale" in names:
+        scale()
+        names = [name for name in names if name != "scale"]
+        if not names:
+            return ""
     os.sched_setaffinity(0, {client_core})
     results = {}
     for name in names:

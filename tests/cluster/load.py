@@ -90,7 +90,7 @@ def produce_on_every_core_fences_nobody(context):
     for (kind, _), answer in zip(LOADS, answers):
         done[kind] += int(answer) / context.seconds
     return (f"{context.seconds} s, machine {busy / total:.0%} busy, brokers "
-            f"{sum(spent) / context.seconds:.2f} cores; a second: {done['bulk']:.0f} records acks=1, "
-            f"{done['safe']:.0f} acks=all, {done['small']:.0f} small requests; {len(took)} topics "
-            f"made in {took[len(took) // 2] * 1000:.0f} ms (p50), "
+            f"{sum(spent) / context.seconds:.2f} cores; a second: {done['bulk']:.0f} records "
+            f"acks=1, {done['safe']:.0f} acks=all, {done['small']:.0f} small requests; "
+            f"{len(took)} topics made in {took[len(took) // 2] * 1000:.0f} ms (p50), "
             f"{took[len(took) * 99 // 100] * 1000:.0f} (p99), {took[-1] * 1000:.0f} (longest)")

@@ -89,6 +89,17 @@ impl Partitions {
         maps.by_id.values().flat_map(|topic| topic.iter()).cloned().collect()
     }
 
+    /// The appends that are at the disk now.
+    pub(crate) fn appends_under_way(&self) -> Vec<(TopicId, PartitionIndex, u64)> {
+        let maps = self.maps.load();
+        let all = maps.by_id.values().flat_map(|topic| topic.iter());
+        let append = |partition: &Arc<Partition>| {
+            let turn = partition.append_under_way()?;
+            Some((partition.topic_id(), partition.index(), turn))
+        };
+        all.filter_map(append).collect()
+    }
+
     /// The topics in the order of their names.
     pub(crate) fn topics(&self) -> Vec<Arc<TopicReplicas>> {
         self.maps.load().by_name.values().cloned().collect()

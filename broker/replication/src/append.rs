@@ -1,7 +1,7 @@
 //! Appending to a partition, and making what was appended durable.
 
 use bytes::Bytes;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use storage::log::{AppendOrigin, FlushScope};
@@ -50,7 +50,30 @@ impl Produced {
     }
 }
 
+/// An append at the disk, until it is dropped.
+struct Turn<'a>(&'a AtomicU64);
+
+impl<'a> Turn<'a> {
+    fn begin(turns: &'a AtomicU64) -> Self {
+        turns.fetch_add(1, Ordering::Relaxed);
+        Self(turns)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Partition {
+    /// The append that is at the disk now, if one is, by a number that no other has.
+    #[must_use]
+    pub fn append_under_way(&self) -> Option<u64> {
+        let turn = self.turns.load(Ordering::Relaxed);
+        (turn % 2 == 1).then_some(turn)
+    }
+
     /// Appends a client's batches. A refused append changes nothing.
     ///
     /// # Errors
@@ -112,6 +135,7 @@ impl Partition {
                 leader.check_in_sync()?;
             }
             let epoch = leader.epoch();
+            let _turn = Turn::begin(&self.turns);
             let appended = leader.log_mut().append(now_ms, batches, origin, epoch)?;
             if !appended.duplicate {
                 leader.appended(bytes, appended.flush_due);

@@ -5,7 +5,7 @@
 //! ([`Partition::flush`]), wake-ups happen after it is released, and it is never held while another
 //! lock is taken.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use storage::config::Compression;
@@ -59,6 +59,8 @@ pub struct Partition {
     pub(crate) purgatory: Arc<Purgatory>,
     leader: Mutex<Leader>,
     pub(crate) traffic: Traffic,
+    /// Counts beginnings and ends of appends: odd while one is at the disk.
+    pub(crate) turns: AtomicU64,
     /// Held over an fsync, never together with `leader` but by the one who flushes.
     pub(crate) flushing: Mutex<()>,
 }
@@ -79,6 +81,7 @@ impl Partition {
             purgatory,
             leader: Mutex::new(leader),
             traffic: Traffic::default(),
+            turns: AtomicU64::new(0),
             flushing: Mutex::new(()),
         })
     }

@@ -16,6 +16,8 @@
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod world;

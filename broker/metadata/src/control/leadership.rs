@@ -3,6 +3,9 @@
 //! A partition's last replica in sync stays in its in-sync set when its broker goes: it alone may
 //! lead again. So a partition of one replica loses its leader, and gets it back with its broker.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use wire::ids::{BrokerId, PartitionIndex, TopicId};
 use wire::messages::metadata_records::MetadataRecord;
 use wire::messages::partition_change_record::PartitionChangeRecord;
@@ -35,14 +38,16 @@ pub(super) fn step_down(
     gone: &[BrokerId],
     concerned: impl Fn(&Partition) -> bool,
 ) -> Vec<MetadataRecord> {
-    let mut records = Vec::new();
-    for topic in image.topics.iter() {
-        for (index, partition) in topic.partitions.iter().filter(|(_, p)| concerned(p)) {
-            let change_of = without(image, partition, gone);
-            records.extend(change_of.map(|made| change(topic, *index, made)));
-        }
+    // A partition may have replicas on several of them.
+    let mut theirs = BTreeMap::new();
+    for broker in gone {
+        let all = image.topics.of_broker(*broker).filter(|(_, _, p)| concerned(p));
+        theirs.extend(all.map(|(topic, index, p)| ((topic.id, index), (topic, p))));
     }
-    records
+    let change_of = |((_, index), (topic, partition)): ((_, _), (&Arc<Topic>, &Arc<Partition>))| {
+        without(image, partition, gone).map(|made| change(topic, index, made))
+    };
+    theirs.into_iter().filter_map(change_of).collect()
 }
 
 /// What changes in a partition when the brokers go; `None` when nothing does.
@@ -73,7 +78,7 @@ fn without(
 
 /// Whether the broker leads any partition.
 pub(super) fn leads_any(image: &Image, id: BrokerId) -> bool {
-    image.topics.iter().any(|topic| topic.partitions.values().any(|p| p.leader == id))
+    image.topics.of_broker(id).any(|(_, _, partition)| partition.leader == id)
 }
 
 /// Gives `id` what it may lead: what it leads already, in a new epoch, and what nobody leads.
@@ -86,12 +91,10 @@ pub(super) fn take_lead(
     able: impl Fn(&Partition) -> bool,
 ) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
-    for topic in image.topics.iter() {
-        for (index, partition) in topic.partitions.iter().filter(|(_, p)| able(p)) {
-            let Some(made) = leading(partition, id) else { continue };
-            let made = PartitionChangeRecord { leader: id.0, ..made };
-            records.push(change(topic, *index, made));
-        }
+    for (topic, index, partition) in image.topics.of_broker(id).filter(|(_, _, p)| able(p)) {
+        let Some(made) = leading(partition, id) else { continue };
+        let made = PartitionChangeRecord { leader: id.0, ..made };
+        records.push(change(topic, index, made));
     }
     records
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::ids::{PartitionIndex, TopicId};
+use wire::ids::{BrokerId, PartitionIndex, TopicId};
 
 use super::Partition;
 use crate::pmap::PMap;
@@ -27,6 +27,9 @@ pub struct Topics {
     /// Names that share a metric name, under the form in which they are equal. Only names that
     /// can collide are here.
     by_collision_key: PMap<String, Vec<Arc<str>>>,
+    /// The partitions of which a broker has a replica: when it comes or goes, nothing else is
+    /// looked at. Nobody is here who has none.
+    by_broker: PMap<BrokerId, PMap<(TopicId, PartitionIndex), ()>>,
     partition_count: usize,
 }
 
@@ -83,6 +86,18 @@ impl Topics {
         self.partition_count
     }
 
+    /// The partitions of which `broker` has a replica, in the order of their topics' ids.
+    pub fn of_broker(
+        &self,
+        broker: BrokerId,
+    ) -> impl Iterator<Item = (&Arc<Topic>, PartitionIndex, &Arc<Partition>)> {
+        let theirs = self.by_broker.get(&broker).into_iter().flat_map(PMap::keys);
+        theirs.filter_map(|(id, index)| {
+            let topic = self.by_id.get(id)?;
+            Some((topic, *index, topic.partition(*index)?))
+        })
+    }
+
     /// An existing topic whose name differs from `name` only in '.' against '_'.
     pub fn colliding_with(&self, name: &str) -> Option<&Arc<str>> {
         if !topic_name::may_collide(name) {
@@ -115,6 +130,9 @@ impl Topics {
         let topic = self.by_id.remove(&id)?;
         self.by_name.remove(&*topic.name);
         self.partition_count -= topic.partitions.len();
+        for (index, partition) in topic.partitions.iter() {
+            self.note_replicas(id, *index, &partition.replicas, &[]);
+        }
         if topic_name::may_collide(&topic.name) {
             let key = topic_name::collision_key(&topic.name);
             let left = self.by_collision_key.update(key.as_str(), |names| {
@@ -135,12 +153,15 @@ impl Topics {
         index: PartitionIndex,
         partition: Partition,
     ) -> Option<()> {
+        let replicas = partition.replicas.clone();
         let former = self.by_id.update(&id, |topic| {
             Arc::make_mut(topic).partitions.insert(index, Arc::new(partition))
         })?;
         if former.is_none() {
             self.partition_count += 1;
         }
+        let before = former.as_ref().map_or(&[][..], |former| &former.replicas);
+        self.note_replicas(id, index, before, &replicas);
         Some(())
     }
 
@@ -172,8 +193,43 @@ impl Topics {
         index: PartitionIndex,
         change: impl FnOnce(&mut Partition),
     ) -> Option<()> {
-        self.by_id.update(&id, |topic| {
-            Arc::make_mut(topic).partitions.update(&index, |p| change(Arc::make_mut(p)))
-        })?
+        let moved = self.by_id.update(&id, |topic| {
+            Arc::make_mut(topic).partitions.update(&index, |partition| {
+                let before = partition.replicas.clone();
+                change(Arc::make_mut(partition));
+                let after = &partition.replicas;
+                (before != *after).then(|| (before, after.clone()))
+            })
+        })??;
+        if let Some((before, after)) = moved {
+            self.note_replicas(id, index, &before, &after);
+        }
+        Some(())
+    }
+
+    /// The replicas of a partition are others now.
+    fn note_replicas(
+        &mut self,
+        id: TopicId,
+        index: PartitionIndex,
+        before: &[BrokerId],
+        after: &[BrokerId],
+    ) {
+        for broker in before.iter().filter(|broker| !after.contains(broker)) {
+            let left = self.by_broker.update(broker, |theirs| {
+                theirs.remove(&(id, index));
+                theirs.len()
+            });
+            if left == Some(0) {
+                self.by_broker.remove(broker);
+            }
+        }
+        for broker in after {
+            let known = self.by_broker.update(broker, |theirs| theirs.insert((id, index), ()));
+            if known.is_none() {
+                let theirs = [((id, index), ())].into_iter().collect();
+                self.by_broker.insert(*broker, theirs);
+            }
+        }
     }
 }

@@ -34,6 +34,9 @@ impl Node {
     /// metadata log's disk.
     pub fn control(&self, now_ms: i64, event: ControlEvent) -> Vec<ControlEffect> {
         let mut plane = self.plane();
+        if let Some(held_up) = plane.held_up_due(now_ms) {
+            held_up.look(self.partitions.appends_under_way().into_iter());
+        }
         let mut effects = plane.take(now_ms, event);
         self.follow(&mut plane, &mut effects);
         effects

@@ -43,6 +43,9 @@ pub(super) struct Heartbeats {
     contacts: BTreeMap<BrokerId, Contact>,
     /// When a refused connection counted last as the end of a broker.
     refusals: BTreeMap<BrokerId, i64>,
+    /// Before this nobody can be overdue: contacts only get younger, and whoever is unfenced has
+    /// just made one.
+    quiet_until: i64,
 }
 
 impl Heartbeats {
@@ -53,6 +56,7 @@ impl Heartbeats {
             clock: Clock::capped(STEP_MS_MAX),
             contacts: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            quiet_until: i64::MIN,
         }
     }
 
@@ -61,6 +65,7 @@ impl Heartbeats {
     pub(super) fn begin(&mut self, now_ms: i64, image: &Image) {
         self.clock.advance(now_ms);
         self.contacts.clear();
+        self.quiet_until = i64::MIN;
         for broker in image.brokers.unfenced() {
             self.heard(broker.id, None);
         }
@@ -86,6 +91,7 @@ impl Heartbeats {
     /// no use any more.
     pub(super) fn forget(&mut self, broker: BrokerId) {
         self.contacts.remove(&broker);
+        self.quiet_until = i64::MIN;
     }
 
     /// Whether a broker was heard of within its session.
@@ -97,8 +103,24 @@ impl Heartbeats {
     /// The unfenced brokers that were not heard of within their sessions.
     pub(super) fn overdue(&mut self, now_ms: i64, image: &Image) -> Vec<BrokerId> {
         self.clock.advance(now_ms);
-        let fresh = |id: &BrokerId| self.contacts.get(id).is_some_and(|c| self.is_fresh(c));
-        image.brokers.unfenced().map(|broker| broker.id).filter(|id| !fresh(id)).collect()
+        let now = self.clock.now();
+        if now < self.quiet_until {
+            return Vec::new();
+        }
+        let mut overdue = Vec::new();
+        let mut quiet_until = now.saturating_add(self.session_timeout_ms);
+        for broker in image.brokers.unfenced() {
+            match self.contacts.get(&broker.id).filter(|contact| self.is_fresh(contact)) {
+                Some(contact) => {
+                    let until = contact.at.saturating_add(self.session_timeout_ms);
+                    quiet_until = quiet_until.min(until);
+                }
+                None => overdue.push(broker.id),
+            }
+        }
+        // Whoever is overdue now is so until the caller has fenced it.
+        self.quiet_until = if overdue.is_empty() { quiet_until } else { i64::MIN };
+        overdue
     }
 
     /// The unfenced brokers to connect to now: they are silent, and if nobody listens there any

@@ -52,6 +52,8 @@ pub(super) enum LifecycleEvent {
     LogsLoaded,
     /// Log directories that are out of service; they stay so until the next start.
     DirectoriesOffline(Vec<Uuid>),
+    /// Whether the disk holds up what clients write.
+    HeldUp(bool),
     /// The process is to stop.
     Shutdown,
 }
@@ -106,6 +108,8 @@ pub(crate) struct Lifecycle {
     next_at: i64,
     /// Since when another run under this id is in the way.
     duplicate_since: Option<i64>,
+    /// The disk holds up what clients write.
+    held_up: bool,
 }
 
 impl Lifecycle {
@@ -128,6 +132,7 @@ impl Lifecycle {
             asking: false,
             next_at: 0,
             duplicate_since: None,
+            held_up: false,
         }
     }
 
@@ -145,6 +150,7 @@ impl Lifecycle {
         }
         match event {
             LifecycleEvent::Tick => {}
+            LifecycleEvent::HeldUp(held_up) => self.held_up = held_up,
             LifecycleEvent::LeaderKnown(known) => self.leader_known(known),
             LifecycleEvent::Applied(upto) => self.applied = upto,
             LifecycleEvent::Deserted(deserted) => {
@@ -282,6 +288,10 @@ impl Lifecycle {
             || self.clock.now() < self.next_at
             || self.state == State::Stopped
         {
+            return;
+        }
+        if self.held_up && matches!(self.state, State::Fenced | State::Running) {
+            // On purpose: clients are to be told that the broker is gone, not to wait for its disk.
             return;
         }
         self.asking = true;

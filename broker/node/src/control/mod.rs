@@ -18,6 +18,7 @@ mod enrolment;
 mod event;
 mod forwarding;
 mod heartbeats;
+mod held_up;
 mod leading;
 mod lifecycle;
 mod neighbours;

@@ -9,6 +9,7 @@ use wire::ids::Uuid;
 
 use super::asking::Reply;
 use super::forwarding::Sent;
+use super::held_up::HeldUp;
 use super::lifecycle::{Lifecycle, LifecycleEffect, LifecycleEvent};
 use super::plane::Plane;
 use super::{ControlEffect, ControlRequest, ControlResponse};
@@ -24,6 +25,8 @@ pub(crate) struct Registrar {
     dirs: Arc<LogDirs>,
     /// Whether this broker's image has been current once.
     caught_up: bool,
+    /// Appends that the disk holds up.
+    held_up: HeldUp,
     /// Answers that have come in.
     events: Vec<LifecycleEvent>,
 }
@@ -34,7 +37,8 @@ impl Registrar {
         registered: RegisteredDirs,
         dirs: Arc<LogDirs>,
     ) -> Self {
-        Self { lifecycle, registered, dirs, caught_up: false, events: Vec::new() }
+        let held_up = HeldUp::new();
+        Self { lifecycle, registered, dirs, caught_up: false, held_up, events: Vec::new() }
     }
 
     /// Which of the registered directories are not in service: one may have been out of reach when
@@ -50,6 +54,12 @@ impl Plane {
     /// This broker's epoch; -1 before it is registered.
     pub(crate) fn broker_epoch(&self) -> i64 {
         self.registrar.as_ref().map_or(-1, |registrar| registrar.lifecycle.epoch())
+    }
+
+    /// What watches the appends of this broker, when it is time to look.
+    pub(crate) fn held_up_due(&mut self, now_ms: i64) -> Option<&mut HeldUp> {
+        let held_up = &mut self.registrar.as_mut()?.held_up;
+        held_up.is_due(now_ms).then_some(held_up)
     }
 
     pub(super) fn registrar_answered(&mut self, response: ControlResponse) {
@@ -108,6 +118,7 @@ impl Plane {
                 events.push(LifecycleEvent::DirectoriesOffline(offline));
             }
         }
+        events.push(LifecycleEvent::HeldUp(registrar.held_up.is_held_up()));
         events.push(LifecycleEvent::Tick);
         let mut effects = Vec::new();
         for event in events {

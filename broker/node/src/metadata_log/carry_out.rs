@@ -30,6 +30,9 @@ impl MetadataLog {
         effect: Effect,
         out: &mut Vec<Outcome>,
     ) -> Result<Option<Event>, Error> {
+        if changes_the_log(&effect) {
+            self.served = None;
+        }
         match effect {
             Effect::PersistState { file } => {
                 write_file_in_any_case(&*self.disk, &self.dir.join(QUORUM_STATE), &file)?;
@@ -192,13 +195,11 @@ impl MetadataLog {
     }
 
     /// Puts the bytes into an answer that promises some.
-    fn fill(&self, mut response: Response) -> Result<Response, Error> {
+    fn fill(&mut self, mut response: Response) -> Result<Response, Error> {
         match &mut response.body {
             Body::Fetch(body) => {
                 if let Payload::Log { from, upto, max_bytes } = body.records {
-                    let slice = self.log.read(from, max_bytes, upto, true)?;
-                    let bytes = slice.range.map(|range| range.read()).transpose()?;
-                    body.records = Payload::Bytes(bytes.map(Bytes::from).unwrap_or_default());
+                    body.records = Payload::Bytes(self.slice(from, upto, max_bytes)?);
                 }
             }
             Body::FetchSnapshot(body) => {
@@ -215,6 +216,19 @@ impl MetadataLog {
             Body::Empty | Body::Vote { .. } => {}
         }
         Ok(response)
+    }
+
+    /// Bytes of the log; what is committed a thousand brokers fetch one after another.
+    fn slice(&mut self, from: Offset, upto: Offset, max_bytes: u32) -> Result<Bytes, Error> {
+        let asked = (from, upto, max_bytes);
+        if let Some((_, bytes)) = self.served.as_ref().filter(|(served, _)| *served == asked) {
+            return Ok(bytes.clone());
+        }
+        let slice = self.log.read(from, max_bytes, upto, true)?;
+        let bytes = slice.range.map(|range| range.read()).transpose()?;
+        let bytes = bytes.map(Bytes::from).unwrap_or_default();
+        self.served = Some((asked, bytes.clone()));
+        Ok(bytes)
     }
 
     fn piece(
@@ -240,6 +254,17 @@ impl MetadataLog {
         body.size = size;
         Ok(Ok(Bytes::from(bytes)))
     }
+}
+
+/// Whether what was read of the log before may not be in it any more.
+fn changes_the_log(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Append { .. }
+            | Effect::Truncate { .. }
+            | Effect::TrimLog { .. }
+            | Effect::InstallSnapshot { .. }
+    )
 }
 
 /// The records of a batch that the state is made of.

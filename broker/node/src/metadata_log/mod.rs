@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use metadata::{Delta, Image, MetadataRecord};
 use quorum::{Destination, Event, Quorum, Request, Response};
 use storage::checkpoints::partition_metadata;
@@ -50,6 +51,8 @@ pub(crate) struct MetadataLog {
     image_end: Offset,
     /// What follows in the log: its fate is open.
     tail: VecDeque<Tail>,
+    /// What was read of the log last (from, up to, at most so many bytes), while that is in it.
+    served: Option<((Offset, Offset, u32), Bytes)>,
     pub(crate) late: LateSnapshot,
 }
 
@@ -145,7 +148,10 @@ impl MetadataLog {
         log.reserve(RESERVED_BYTES);
         let LoadedQuorum { quorum, image, image_end, tail } = loaded;
         let late = LateSnapshot::default();
-        Ok((Self { disk, dir, log, durable, config, quorum, image, image_end, tail, late }, report))
+        let served = None;
+        let log =
+            Self { disk, dir, log, durable, config, quorum, image, image_end, tail, served, late };
+        Ok((log, report))
     }
 
     /// The committed state.
@@ -211,6 +217,7 @@ impl MetadataLog {
         let loaded = load(&*self.disk, &self.dir, &self.log, self.config.clone())?;
         self.quorum = loaded.quorum;
         self.late = LateSnapshot::default();
+        self.served = None;
         if loaded.image_end > self.image_end {
             // The failure came after a snapshot had been made durable and before it was told.
             (self.image, self.image_end) = (loaded.image, loaded.image_end);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use wire::ids::{BrokerId, Offset};
+use wire::ids::{BrokerId, Offset, Uuid};
 use wire::records::HEADER_BYTES;
 
 use super::outbox::Asked;
-use super::state::{Leader, Progress, State};
+use super::state::{Leader, Looked, Progress, State};
 use super::{Quorum, Role, Stop};
 use crate::batches::{BATCH_BYTES_MAX, data_batch, leader_change_batch};
 use crate::clock::Ms;
@@ -31,6 +31,7 @@ impl Quorum {
             start,
             since: self.now(),
             replicas: BTreeMap::new(),
+            looked: Looked::default(),
             tell_at: BTreeMap::new(),
             change: None,
         };
@@ -145,9 +146,15 @@ impl Quorum {
 }
 
 impl Leader {
-    fn replicas_of<'a>(&'a self, voter: &'a ReplicaKey) -> impl Iterator<Item = &'a Progress> {
-        let same = |(key, _): &(&'a ReplicaKey, &'a Progress)| key.may_be(voter);
-        self.replicas.iter().filter(same).map(|(_, progress)| progress)
+    /// What is known of a node's disks: these few are looked at, however many replicas there are.
+    fn of_node(&self, id: BrokerId) -> impl Iterator<Item = (&ReplicaKey, &Progress)> {
+        let key = |directory| ReplicaKey { id, directory };
+        self.replicas.range(key(Uuid::ZERO)..=key(Uuid([u8::MAX; 16])))
+    }
+
+    fn replicas_of(&self, voter: &ReplicaKey) -> impl Iterator<Item = &Progress> {
+        let same = |(key, _): &(&ReplicaKey, &Progress)| key.may_be(voter);
+        self.of_node(voter.id).filter(same).map(|(_, progress)| progress)
     }
 
     /// How far a voter's disk is known to have the log.
@@ -170,6 +177,6 @@ impl Leader {
 
     /// The disks that a node has fetched with.
     pub(super) fn disks_of(&self, id: BrokerId) -> impl Iterator<Item = &ReplicaKey> {
-        self.replicas.keys().filter(move |key| key.id == id)
+        self.of_node(id).map(|(key, _)| key)
     }
 }

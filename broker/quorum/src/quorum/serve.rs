@@ -3,8 +3,9 @@
 use wire::ErrorCode;
 use wire::ids::{LeaderEpoch, Offset};
 
-use super::state::{Parked, Progress, State};
+use super::state::{Looked, Parked, Progress, State};
 use super::{Quorum, Stop};
+use crate::clock::Ms;
 use crate::log_view::Position;
 use crate::{
     Body, FetchBody, FetchRequest, FetchSnapshotBody, FetchSnapshotRequest, Payload, ReplicaKey,
@@ -104,20 +105,23 @@ impl Quorum {
             max_bytes: request.max_bytes,
             until: self.after(request.max_wait_ms.clamp(0, WAIT_MS_MAX)),
         };
-        // One fetch of a replica at a time: who asks again has given up on the answer.
-        if let Some(replica) = self.replica(&request.replica)
-            && let Some(before) = replica.parked.replace(parked)
-        {
-            self.answer_fetch(before);
-        }
-        self.answer_parked();
+        self.park(&request.replica, parked);
         Ok(())
     }
 
-    fn replica(&mut self, key: &ReplicaKey) -> Option<&mut Progress> {
-        match &mut self.state {
-            State::Leader(leader) => leader.replicas.get_mut(key),
-            _ => None,
+    /// Lets a fetch wait, if there is nothing new for it.
+    fn park(&mut self, replica: &ReplicaKey, parked: Parked) {
+        let due = parked.is_due(self.now(), self.log.end(), self.high_watermark);
+        let State::Leader(leader) = &mut self.state else { return };
+        let Some(replica) = leader.replicas.get_mut(replica) else { return };
+        // One fetch of a replica at a time: who asks again has given up on the answer.
+        let before = std::mem::replace(&mut replica.parked, (!due).then_some(parked));
+        if !due {
+            leader.looked.until = leader.looked.until.min(parked.until);
+        }
+        before.into_iter().for_each(|before| self.answer_fetch(before));
+        if due {
+            self.answer_fetch(parked);
         }
     }
 
@@ -158,13 +162,17 @@ impl Quorum {
     pub(super) fn answer_parked(&mut self) {
         let (now, end, committed) = (self.now(), self.log.end(), self.high_watermark);
         let State::Leader(leader) = &mut self.state else { return };
-        let mut ready = Vec::new();
-        for replica in leader.replicas.values_mut() {
-            let due = |parked: &mut Parked| {
-                parked.offset < end || parked.high_watermark < committed || parked.until <= now
-            };
-            ready.extend(replica.parked.take_if(due));
+        let looked = leader.looked;
+        if (looked.end, looked.high_watermark) == (end, committed) && now < looked.until {
+            return;
         }
+        let mut ready = Vec::new();
+        let mut until = Ms::MAX;
+        for replica in leader.replicas.values_mut() {
+            ready.extend(replica.parked.take_if(|parked| parked.is_due(now, end, committed)));
+            until = replica.parked.map_or(until, |parked| until.min(parked.until));
+        }
+        leader.looked = Looked { end, high_watermark: committed, until };
         ready.into_iter().for_each(|parked| self.answer_fetch(parked));
     }
 

@@ -123,6 +123,7 @@ pub(super) struct Leader {
     pub(super) start: Offset,
     pub(super) since: Ms,
     pub(super) replicas: BTreeMap<ReplicaKey, Progress>,
+    pub(super) looked: Looked,
     /// When to tell a voter again who leads, unless it fetches.
     pub(super) tell_at: BTreeMap<BrokerId, Ms>,
     pub(super) change: Option<VoterChange>,
@@ -139,6 +140,16 @@ pub(super) struct Progress {
     pub(super) parked: Option<Parked>,
 }
 
+/// When all parked fetches were looked at last: until something changes none of them is due.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looked {
+    /// Where the log ended then.
+    pub(super) end: Offset,
+    pub(super) high_watermark: Offset,
+    /// No fetch's time is over before.
+    pub(super) until: Ms,
+}
+
 /// A fetch that waits for something new.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parked {
@@ -147,6 +158,13 @@ pub(super) struct Parked {
     pub(super) high_watermark: Offset,
     pub(super) max_bytes: u32,
     pub(super) until: Ms,
+}
+
+impl Parked {
+    /// Whether there is something new for it, or its time is over.
+    pub(super) fn is_due(&self, now: Ms, end: Offset, high_watermark: Offset) -> bool {
+        self.offset < end || self.high_watermark < high_watermark || self.until <= now
+    }
 }
 
 /// A change of the voters under way: one at a time.

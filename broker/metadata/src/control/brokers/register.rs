@@ -141,21 +141,19 @@ fn after_stop(image: &Image, known: &Broker, previous_epoch: i64) -> Vec<Metadat
         return records;
     }
     // It may have lost what it had acknowledged: it must not lead for having been in sync once.
-    for topic in image.topics.iter() {
-        for (index, partition) in topic.partitions.iter() {
-            let eligible = &partition.eligible_leader_replicas;
-            if eligible.contains(&known.id) {
-                let left = eligible.iter().filter(|id| **id != known.id).map(|id| id.0);
-                let left: Vec<i32> = left.collect();
-                let last_known_elr =
-                    (left.is_empty() && partition.isr.is_empty()).then(|| vec![known.id.0]);
-                let made = PartitionChangeRecord {
-                    eligible_leader_replicas: Some(left),
-                    last_known_elr,
-                    ..unchanged()
-                };
-                records.push(change(topic, *index, made));
-            }
+    for (topic, index, partition) in image.topics.of_broker(known.id) {
+        let eligible = &partition.eligible_leader_replicas;
+        if eligible.contains(&known.id) {
+            let left = eligible.iter().filter(|id| **id != known.id).map(|id| id.0);
+            let left: Vec<i32> = left.collect();
+            let last_known_elr =
+                (left.is_empty() && partition.isr.is_empty()).then(|| vec![known.id.0]);
+            let made = PartitionChangeRecord {
+                eligible_leader_replicas: Some(left),
+                last_known_elr,
+                ..unchanged()
+            };
+            records.push(change(topic, index, made));
         }
     }
     records

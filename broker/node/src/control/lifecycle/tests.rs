@@ -217,6 +217,25 @@ fn a_broker_registers_loads_serves_and_stops() {
 }
 
 #[test]
+fn a_broker_whose_disk_holds_up_writes_is_fenced_until_it_goes_on() {
+    let mut world = World::new();
+    let one = world.start(1, 1);
+    world.pass(700);
+    assert!(world.serves(1));
+    world.step(one, LifecycleEvent::HeldUp(true));
+    world.pass(SESSION_MS + HEARTBEAT_MS + 100);
+    assert!(!world.serves(1), "it looks gone, so that nobody waits for it");
+    world.step(one, LifecycleEvent::HeldUp(false));
+    world.pass(500);
+    assert!(world.serves(1));
+    // It may leave in the meantime.
+    world.step(one, LifecycleEvent::HeldUp(true));
+    world.step(one, LifecycleEvent::Shutdown);
+    world.pass(1_000);
+    assert_eq!(world.nodes[one].seen, ["load", "ready", "stopped"]);
+}
+
+#[test]
 fn a_second_process_under_one_id_is_refused_by_name() {
     let mut world = World::new();
     let first = world.start(1, 1);

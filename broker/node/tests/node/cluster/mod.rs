@@ -1,5 +1,6 @@
 //! Three nodes make one cluster: they elect, decide, pass on, lose each other and come back.
 
+mod hanging;
 mod refusing;
 mod world;
 

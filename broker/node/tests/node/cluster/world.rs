@@ -7,7 +7,7 @@ use std::sync::Arc;
 use storage::disk::Disk;
 use storage::disk::sim::SimDisk;
 use tidelog_node::{
-    Asker, Bootstrap, ControlEffect, ControlEvent, ControlRequest, ControlResponse,
+    ApplyBatch, Asker, Bootstrap, ControlEffect, ControlEvent, ControlRequest, ControlResponse,
     ControllerEndpoint, Destination, ListenerKind, Node, NodeConfig, QuorumConfig, Token, Voter,
     Voters,
 };
@@ -17,6 +17,7 @@ use wire::ids::{BrokerId, Uuid};
 use wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use wire::records_slot::concat;
 
+use super::hanging::{Gate, HangingDisk};
 use crate::common::{self, NOW};
 
 /// How far one step goes.
@@ -29,6 +30,10 @@ const SLOW_MS: i64 = 100;
 /// One machine.
 pub(crate) struct Host {
     pub(crate) disk: SimDisk,
+    /// What holds up writes to it.
+    pub(crate) gate: Arc<Gate>,
+    /// What waits for that: the thread that applies does.
+    to_apply: VecDeque<ApplyBatch>,
     /// `None` while it is down.
     pub(crate) node: Option<Node>,
     life: u64,
@@ -82,6 +87,8 @@ impl World {
     pub(crate) fn new(count: usize, seed: u64) -> Self {
         let host = |at: usize| Host {
             disk: SimDisk::new(seed + at as u64),
+            gate: Arc::default(),
+            to_apply: VecDeque::new(),
             node: None,
             life: 0,
             abandoned: Vec::new(),
@@ -133,7 +140,9 @@ impl World {
         let config = self.config(at);
         let (now, next) = (self.now, self.next_token);
         let host = &mut self.hosts[at];
-        let disk: Arc<dyn Disk> = Arc::new(host.disk.clone());
+        let (disk, gate) = (host.disk.clone(), Arc::clone(&host.gate));
+        let disk: Arc<dyn Disk> = Arc::new(HangingDisk { disk, gate });
+        host.to_apply.clear();
         host.life += 1;
         host.ready = false;
         let seed = (at as u64) << 32 | host.life << 16 | next;
@@ -227,6 +236,7 @@ impl World {
             }
         }
         for at in 0..self.hosts.len() {
+            self.apply_what_waits(at);
             self.tell(at, ControlEvent::Tick);
         }
     }
@@ -271,13 +281,10 @@ impl World {
                 self.probe(at, id, broker, timeout_ms);
             }
             ControlEffect::Respond { token, response } => self.respond(at, token, response),
-            ControlEffect::Apply(batch) => {
-                let applied = self.node(at).apply(now, batch);
-                events.push_back(ControlEvent::Applied { upto: applied.upto });
-                for (token, response) in applied.then {
-                    self.respond(at, token, response);
-                }
+            ControlEffect::Apply(batch) if self.hosts[at].gate.is_closed() => {
+                self.hosts[at].to_apply.push_back(batch);
             }
+            ControlEffect::Apply(batch) => self.apply(at, batch, events),
             ControlEffect::LoadLogs => {
                 self.node(at).load_logs(now).unwrap();
                 events.push_back(ControlEvent::LogsLoaded);
@@ -285,6 +292,23 @@ impl World {
             ControlEffect::Ready => self.hosts[at].ready = true,
             ControlEffect::MayStop => self.hosts[at].may_stop = true,
             ControlEffect::Fatal { why } => self.hosts[at].fatal = Some(why),
+        }
+    }
+
+    fn apply(&mut self, at: usize, batch: ApplyBatch, events: &mut VecDeque<ControlEvent>) {
+        let applied = self.node(at).apply(self.now, batch);
+        events.push_back(ControlEvent::Applied { upto: applied.upto });
+        for (token, response) in applied.then {
+            self.respond(at, token, response);
+        }
+    }
+
+    fn apply_what_waits(&mut self, at: usize) {
+        while !self.hosts[at].gate.is_closed() {
+            let Some(batch) = self.hosts[at].to_apply.pop_front() else { return };
+            let mut events = VecDeque::new();
+            self.apply(at, batch, &mut events);
+            events.into_iter().for_each(|event| self.tell(at, event));
         }
     }
 

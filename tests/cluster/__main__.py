@@ -4,7 +4,8 @@ import argparse
 import sys
 
 # They register their scenarios.
-from . import clients, failover, formation, isolation, load, quorum, roles  # noqa: F401
+from . import clients, failover, formation, isolation, load, quorum  # noqa: F401
+from . import refusals, roles, room  # noqa: F401
 from . import suite
 from .context import Context
 

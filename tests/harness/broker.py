@@ -49,6 +49,7 @@ class Broker:
         self.second_port = procs.free_port()
         self.settings = dict(SETTINGS, **(settings or {}))
         self.pin = pin
+        self.environment = []
         self.child = None
         self.log = self.home / "broker.log"
 
@@ -78,6 +79,8 @@ class Broker:
         command = self.command()
         if self.pin is not None:
             command = ["taskset", "-c", str(self.pin), *command]
+        if self.environment:
+            command = ["env", *self.environment, *command]
         with open(self.log, "ab") as log:
             self.child = procs.spawn(command, stdout=log, stderr=subprocess.STDOUT)
         if wait:

@@ -51,9 +51,7 @@ impl Node {
     ) -> Result<Self, Error> {
         let (mut random, notices) = (Random::new(seed), Notices::default());
         let mut disks = open_dirs(&config, &disk, &mut random)?;
-        if !has_metadata_log(&disk, &disks)? {
-            forget_old_voter(&config, &mut disks, &mut random)?;
-        }
+        forget_old_voter(&config, &disk, &mut disks, &mut random)?;
         let quorum = quorum_config(&config, &disks, &mut random);
         let (log, report) =
             MetadataLog::open(Arc::clone(&disk), &disks.metadata_dir, quorum, now_ms)?;
@@ -179,10 +177,12 @@ fn open_dirs(
 /// another voter from now on, with a directory id of its own.
 fn forget_old_voter(
     config: &NodeConfig,
+    disk: &Arc<dyn Disk>,
     disks: &mut Disks,
     random: &mut Random,
 ) -> Result<(), Error> {
-    if disks.was_formatted && !config.quorum.is_alone() {
+    let is_gone = !has_metadata_log(disk, disks)?;
+    if is_gone && disks.was_formatted && !config.quorum.is_alone() {
         disks.metadata_dir_id = random.uuid();
         disks.metadata_dir.renew_id(disks.metadata_dir_id)?;
     }

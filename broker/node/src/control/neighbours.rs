@@ -54,8 +54,12 @@ enum Verdict {
 }
 
 impl Neighbours {
-    /// Of a node that knows its cluster.
-    pub(crate) fn new(own: String, node: BrokerId, bootstrap: &Bootstrap) -> Self {
+    /// Of a node that may know its cluster.
+    pub(crate) fn of(own: Option<String>, node: BrokerId, bootstrap: &Bootstrap) -> Option<Self> {
+        own.map(|own| Self::new(own, node, bootstrap))
+    }
+
+    fn new(own: String, node: BrokerId, bootstrap: &Bootstrap) -> Self {
         let voters = match bootstrap {
             Bootstrap::Static(voters) | Bootstrap::Voters(voters) => voters.clone(),
             Bootstrap::Alone | Bootstrap::Join => Voters::default(),

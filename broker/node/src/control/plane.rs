@@ -105,8 +105,7 @@ impl Plane {
             dirs,
         } = args;
         let applied = log.image_end();
-        let neighbours = cluster_id.clone();
-        let neighbours = neighbours.map(|id| Neighbours::new(id, own.id, &config.bootstrap));
+        let neighbours = Neighbours::of(cluster_id.clone(), own.id, &config.bootstrap);
         Self {
             now_ms: 0,
             clock: Clock::default(),

@@ -26,8 +26,8 @@ pub enum Error {
     MetadataRead(#[from] ReadError),
     /// The metadata log is corrupt where no crash can excuse it. Going on would lose topics.
     #[error(
-        "metadata log: {corruption} (directory {}). What is there was synced, so this is no \
-         torn write: topics would be lost. Nothing was changed; restore the directory from a copy{}",
+        "metadata log: {corruption} (directory {}). What is there was synced, so this is no torn \
+         write: topics would be lost. Nothing was changed; restore the directory from a copy{}",
         dir.display(), OR_JOIN_ANEW
     )]
     MetadataCorrupt {
@@ -39,7 +39,8 @@ pub enum Error {
     /// The metadata log ends before what had been synced.
     #[error(
         "the metadata log in {} ends at {end}, but had been synced up to {synced}: part of it is \
-         gone. Nothing was changed; restore the directory from a copy{}", dir.display(), OR_JOIN_ANEW
+         gone. Nothing was changed; restore the directory from a copy{}",
+        dir.display(), OR_JOIN_ANEW
     )]
     MetadataCut {
         /// The log's directory.

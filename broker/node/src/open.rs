@@ -50,11 +50,10 @@ impl Node {
         seed: u64,
     ) -> Result<Self, Error> {
         let (mut random, notices) = (Random::new(seed), Notices::default());
-        let mut disks = open_dirs(&config, &disk, &mut random)?;
-        forget_old_voter(&config, &disk, &mut disks, &mut random)?;
+        let disks = find_disks(&config, &disk, &mut random)?;
         let quorum = quorum_config(&config, &disks, &mut random);
-        let (log, report) =
-            MetadataLog::open(Arc::clone(&disk), &disks.metadata_dir, quorum, now_ms)?;
+        let dir = &disks.metadata_dir;
+        let (log, report) = MetadataLog::open(Arc::clone(&disk), dir, quorum, now_ms)?;
         if !report.cut.is_empty()
             && let Some(partition) = TopicPartition::new("__cluster_metadata", PartitionIndex(0))
         {
@@ -123,6 +122,17 @@ fn say_what_is_not_enforced(image: &Image, notices: &Notices) {
     if quotas + credentials > 0 {
         notices.push(Notice::NotEnforced { quotas, credentials });
     }
+}
+
+/// What is there, ready for a start.
+fn find_disks(
+    config: &NodeConfig,
+    disk: &Arc<dyn Disk>,
+    random: &mut Random,
+) -> Result<Disks, Error> {
+    let mut disks = open_dirs(config, disk, random)?;
+    forget_old_voter(config, disk, &mut disks, random)?;
+    Ok(disks)
 }
 
 /// Locks and, where they are fresh, formats the directories.

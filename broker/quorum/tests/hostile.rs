@@ -276,7 +276,7 @@ fn who_does_not_know_its_cluster_may_only_learn_it() {
         max_wait_ms: 0,
         max_bytes: 100,
     };
-    let learns = answer(&mut quorum, None, Request::Fetch(fetch.clone()));
+    let learns = answer(&mut quorum, None, Request::Fetch(fetch));
     assert_eq!(learns.error, ErrorCode::None);
     assert_eq!(answer(&mut quorum, Some("theirs"), Request::Fetch(fetch)).error, refused);
 }

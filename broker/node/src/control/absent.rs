@@ -49,11 +49,7 @@ mod tests {
 
     #[test]
     fn a_majority_is_missed_until_one_answers() {
-        let voter = |id| Voter {
-            id: BrokerId(id),
-            directory: Uuid::ZERO,
-            endpoints: Vec::new(),
-        };
+        let voter = |id| Voter { id: BrokerId(id), directory: Uuid::ZERO, endpoints: Vec::new() };
         let voters = Voters::new(vec![voter(1), voter(2), voter(3)]);
         let node = |id| Destination::Node { id: BrokerId(id), endpoints: Vec::new() };
         let mut absent = Absent::default();

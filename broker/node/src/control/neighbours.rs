@@ -106,8 +106,8 @@ impl Neighbours {
             let one = whom.map_or("a bootstrap server".to_owned(), |id| format!("controller {id}"));
             let own = &self.own;
             self.finding = Some(format!(
-                "this node belongs to cluster {own} (by its disks or tidelog.cluster.id), but {one} \
-                 of its configuration belongs to cluster {cluster_id}"
+                "this node belongs to cluster {own} (by its disks or tidelog.cluster.id), but \
+                 {one} of its configuration belongs to cluster {cluster_id}"
             ));
         }
         match whom {

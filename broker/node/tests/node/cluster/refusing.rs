@@ -4,10 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use metadata::MetadataRecord;
 use storage::disk::sim::SimDisk;
 use storage::disk::{Access, Disk, read_file};
 use tidelog_node::{Error, Node};
 use wire::ErrorCode;
+use wire::messages::feature_level_record::FeatureLevelRecord;
+use wire::records::{BatchBuilder, BatchIter, BatchOptions};
 
 use super::world::World;
 
@@ -240,6 +243,127 @@ fn one_stranger_among_the_controllers_is_told_and_harms_nobody() {
     world.kill(victim);
     world.start(down);
     others_go_on(&mut world, victim);
+}
+
+/// Appends a record to a log at rest, as a leader of its last epoch would have.
+fn append_at_rest(disk: &SimDisk, record: &MetadataRecord) {
+    let bytes = read_file(disk, Path::new(LOG), 1 << 20).unwrap();
+    let size = bytes.len() as u64;
+    let last = BatchIter::new(bytes.into()).last().unwrap().unwrap();
+    let options = BatchOptions {
+        base_offset: last.header().next_offset(),
+        leader_epoch: last.header().partition_leader_epoch,
+        ..Default::default()
+    };
+    let mut batch = BatchBuilder::new(options);
+    let value = wire::metadata_frame::encode(record).unwrap();
+    batch.append(last.header().max_timestamp, None, Some(&value), &[]);
+    let batch = batch.build().unwrap();
+    let file = disk.open(Path::new(LOG), Access::ReadWrite).unwrap();
+    file.write_all_at(&[std::io::IoSlice::new(&batch)], size).unwrap();
+    file.sync_all().unwrap();
+}
+
+#[test]
+fn a_newer_metadata_version_ends_the_nodes_by_name() {
+    let mut world = World::new(3, 25);
+    let leader = world.settle();
+    world.agree();
+    (0..3).for_each(|at| world.kill(at));
+    // Two have it on their disks, and one of them leads; to the third it comes by the log.
+    let newer = MetadataRecord::FeatureLevel(FeatureLevelRecord {
+        name: "metadata.version".to_owned(),
+        feature_level: 99,
+    });
+    for at in [leader, (leader + 1) % 3] {
+        append_at_rest(&world.hosts[at].disk, &newer);
+    }
+    (0..3).for_each(|at| world.start(at));
+    world.until("they end", 20_000, |world| world.hosts.iter().all(|host| host.fatal.is_some()));
+    for host in &world.hosts {
+        let why = host.fatal.as_ref().unwrap();
+        assert!(why.contains("metadata.version 99 is not supported"), "{why}");
+    }
+    // Nobody has lost anything by it: this is what a binary that knows it goes on from.
+    (0..3).for_each(|at| world.kill(at));
+    for at in 0..3 {
+        let bytes = read_file(&world.hosts[at].disk, Path::new(LOG), 1 << 20).unwrap();
+        let found = BatchIter::new(bytes.into()).any(|batch| {
+            let value = wire::metadata_frame::encode(&newer).unwrap();
+            batch.unwrap().bytes().windows(value.len()).any(|part| part == &value[..])
+        });
+        assert!(found, "the log of {at} holds it");
+    }
+}
+
+/// The leader's newest snapshot, and all nodes, when another node has to take that snapshot.
+fn with_a_snapshot_to_take(seed: u64) -> (World, usize, usize) {
+    let mut world = World::new(3, seed);
+    world.snapshot_bytes = 2_000;
+    for at in 0..3 {
+        world.kill(at);
+        world.start(at);
+    }
+    let leader = world.settle();
+    for n in 0..30 {
+        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
+    }
+    // What snapshots stand for is given up after a week.
+    world.now += 8 * 24 * 3_600_000;
+    world.run(3_000);
+    let leader = world.settle();
+    for n in 30..60 {
+        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
+    }
+    world.agree();
+    let wiped = (leader + 1) % 3;
+    world.wipe(wiped);
+    (world, leader, wiped)
+}
+
+/// Flips a bit of a file in use.
+fn bend(disk: &SimDisk, path: &Path, at: u64) {
+    let file = disk.open(path, Access::ReadWrite).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[std::io::IoSlice::new(&[byte[0] ^ 4])], at).unwrap();
+}
+
+#[test]
+fn a_leaders_snapshot_that_is_bent_is_not_installed() {
+    let (mut world, leader, wiped) = with_a_snapshot_to_take(26);
+    let disk = world.hosts[leader].disk.clone();
+    let file = snapshot(&disk).expect("a snapshot was taken");
+    let at = size(&disk, file.to_str().unwrap()) / 2;
+    bend(&disk, &file, at);
+    world.start(wiped);
+    world.run(3_000);
+    assert!(world.hosts.iter().all(|host| host.fatal.is_none()));
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let files = world.hosts[wiped].disk.list(Path::new(METADATA)).unwrap();
+    let named = |name: &str| files.iter().any(|found| found.name == name);
+    assert!(named(&format!("{name}.part")) && !named(name), "fetched and not installed: {files:?}");
+    // The leader's next one is sound, and is taken.
+    assert_eq!(world.create(leader, "meanwhile"), ErrorCode::None);
+    world.settle();
+    world.agree();
+    assert_eq!(world.node(wiped).image().topics.len(), 61);
+}
+
+#[test]
+fn a_leaders_snapshot_of_another_cluster_is_refused_by_name() {
+    let (mut world, leader, wiped) = with_a_snapshot_to_take(27);
+    // It knows that it belongs elsewhere, and reaches none but this leader.
+    let others = (0..3).filter(|at| *at != leader && *at != wiped);
+    world.cut = others.map(|at| (at.min(wiped), at.max(wiped))).collect();
+    world.hosts[wiped].cluster_id = Some("elsewhere".to_owned());
+    world.start(wiped);
+    world.run(3_000);
+    let status = world.node(wiped).control_status();
+    let why = status.stranger.clone().unwrap_or_default();
+    assert!(why.contains("elsewhere"), "{why}");
+    assert_eq!(world.node(wiped).image().topics.len(), 0, "it takes nothing of theirs");
+    assert!(snapshot(&world.hosts[wiped].disk).is_none());
 }
 
 impl World {

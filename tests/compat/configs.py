@@ -133,6 +133,7 @@ def retention_changed(context):
 
 
 @suite.scenario
+@suite.one_broker
 def broker_configs(context):
     """Keys of all brokers and of one, with their precedence, refusals and effect on topics."""
     command = Command(context, "brokers")

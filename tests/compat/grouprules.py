@@ -197,6 +197,7 @@ def members_survive_a_restart(context):
 
 
 @suite.scenario
+@suite.one_broker
 def commit_rules(context):
     """Who may commit: members of the generation, anyone to a group without members; what is
     refused is not stored."""
@@ -241,6 +242,7 @@ def commit_rules(context):
 
 
 @suite.scenario
+@suite.one_broker
 def offsets_deleted(context):
     """OffsetDelete: only where nobody reads; the rest of the group stays."""
     topic, group = context.topic("forgotten", partitions=2), context.name("group")

@@ -139,8 +139,8 @@ impl Heartbeats {
     }
 
     /// The connection to a broker was refused. Says whether that is the end of its session: not
-    /// when it was heard of meanwhile, and once per session time-out, so that a broker whose address
-    /// is wrong is not fenced over and over.
+    /// when it was heard of meanwhile, and once per session time-out, so that a broker whose
+    /// address is wrong is not fenced over and over.
     pub(super) fn refused(&mut self, now_ms: i64, broker: BrokerId) -> bool {
         self.clock.advance(now_ms);
         let now = self.clock.now();

@@ -159,7 +159,8 @@ fn check_protocol(
         None => {
             let mut expected = format!("a protocol for the listener {}", endpoint.name);
             if resolved.list("controller.listener.names")?.is_empty() {
-                expected.push_str(", or its name in controller.listener.names if it is for controllers");
+                let or = ", or its name in controller.listener.names if it is for controllers";
+                expected.push_str(or);
             }
             Err(invalid(resolved, MAP, expected))
         }

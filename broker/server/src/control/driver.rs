@@ -68,8 +68,8 @@ pub(crate) struct ControlThreads {
 
 impl ControlThreads {
     /// Starts both. `changed` is called after each change that was put in force, `loaded` once the
-    /// logs are loaded; both on the thread that applies. `stepped` is called on the other one, after
-    /// each step, with the time at which that began.
+    /// logs are loaded; both on the thread that applies. `stepped` is called on the other one,
+    /// after each step, with the time at which that began.
     pub(crate) fn start<P: Plane>(
         control: &Control,
         plane: Arc<P>,

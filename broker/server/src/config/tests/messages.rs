@@ -123,8 +123,8 @@ fn refusals_of_listeners() {
         (
             &["listeners=INSIDE://:9092"],
             "default: listener.security.protocol.map=SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,\
-             SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT: expected a protocol for the listener INSIDE, or \
-             its name in controller.listener.names if it is for controllers",
+             SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT: expected a protocol for the listener INSIDE, \
+             or its name in controller.listener.names if it is for controllers",
         ),
         (
             &["listeners=PLAINTEXT://:1,PLAINTEXT://:2"],

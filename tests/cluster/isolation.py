@@ -38,7 +38,7 @@ def endure(context, size, faults):
         trial.end()
         made, unsure = trial.judge()
         assert not trial.unread(), f"not shown by who made them: {trial.unread()[:10]}"
-        longest = max(last for _, last in times)
+        longest = max(last for *_, last in times)
         assert longest <= (SILENT_S if fault.lives else KILLED_S), (fault.name, times)
         told.append(f"{fault.name} {longest:.2f} s ({made} made, {unsure} not answered)")
     return "; ".join(told)
@@ -69,7 +69,7 @@ def five_lose_two(context):
     told = []
     for fault in (Kill(), Isolation()):
         trial.wait_made(2)
-        _, last = trial.suffer(fault, also=1)
+        *_, last = trial.suffer(fault, also=1)
         assert last <= SILENT_S, (fault.name, last)
         told.append(f"{fault.name} {last:.2f} s")
     trial.end()

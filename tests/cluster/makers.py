@@ -88,13 +88,14 @@ def metadata(raw, names=None):
     return found
 
 
-def quorum_leader(member):
-    """Who leads the metadata log, as a member tells it; None when it does not say."""
+def quorum_leader(member, port=None):
+    """Who leads the metadata log, as a member tells it; None when it does not say. By its
+    controller's port only the leader says so."""
     topic = b"__cluster_metadata"
     # DescribeQuorum has flexible versions only: a header with tags, compact arrays and strings.
-    body = b"\0" + b"\2" + bytes([len(topic) + 1]) + topic + b"\2" + struct.pack(">i", 0) + b"\0\0\0"
+    body = b"\0\2" + bytes([len(topic) + 1]) + topic + b"\2" + struct.pack(">i", 0) + b"\0\0\0"
     try:
-        with Raw(member.port, 2, member.host) as raw:
+        with Raw(port or member.port, 2, member.host) as raw:
             answer = raw.request(DESCRIBE_QUORUM, 0, body)
     except OSError:
         return None

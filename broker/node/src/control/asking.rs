@@ -101,7 +101,7 @@ impl Plane {
     /// Nobody wants the answer any more.
     pub(super) fn gone(&mut self, token: Token) {
         self.parked.retain(|forward| forward.token != token);
-        self.unshown.retain(|one| one.token != token);
+        self.showing.answers.retain(|one| one.token != token);
         for asked in self.asked.values_mut() {
             if asked.reply.is_to(token) {
                 asked.reply = Reply::Nobody;

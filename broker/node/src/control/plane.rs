@@ -18,7 +18,7 @@ use super::forwarding::{Forward, Sent};
 use super::leading::Lead;
 use super::neighbours::Neighbours;
 use super::registration::Registrar;
-use super::showing::Unshown;
+use super::showing::Showing;
 use super::{
     ApplyBatch, ControlEffect, ControlEvent, ControlRequest, ControlResponse, ListenerKind, Token,
 };
@@ -59,9 +59,7 @@ pub(crate) struct Plane {
     /// What waits for an active controller.
     pub(super) parked: VecDeque<Forward>,
     /// Answers of the controller that this broker's image does not show yet.
-    pub(super) unshown: Vec<Unshown>,
-    /// When the controller may be asked (again) where its log ends.
-    pub(super) ask_end_at: i64,
+    pub(super) showing: Showing,
     pub(super) registrar: Option<Registrar>,
     pub(super) enrolment: Option<Enrolment>,
     /// Of a node that knew its cluster at its start.
@@ -124,8 +122,7 @@ impl Plane {
             sent: BTreeMap::new(),
             absent: Absent::default(),
             parked: VecDeque::new(),
-            unshown: Vec::new(),
-            ask_end_at: 0,
+            showing: Showing::default(),
             registrar,
             enrolment,
             neighbours,

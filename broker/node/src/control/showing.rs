@@ -12,7 +12,15 @@ use super::forwarding::Sent;
 use super::plane::Plane;
 use super::{ControlRequest, ControlResponse, Token, raft_messages};
 
-/// An answer that waits for this broker's image.
+/// Answers that wait for this broker's image.
+#[derive(Debug, Default)]
+pub(super) struct Showing {
+    pub(super) answers: Vec<Unshown>,
+    /// When the controller may be asked (again) where its log ends.
+    ask_at: i64,
+}
+
+/// One of them.
 #[derive(Debug)]
 pub(super) struct Unshown {
     pub(super) token: Token,
@@ -42,21 +50,23 @@ impl Plane {
         until: i64,
     ) {
         match changes(request) {
-            true => self.unshown.push(Unshown { token, response, until, end: End::Unknown }),
+            true => {
+                self.showing.answers.push(Unshown { token, response, until, end: End::Unknown })
+            }
             false => self.answer_when_applied(token, response),
         }
     }
 
     /// Lets go what is shown, and asks about what it is not known of.
     pub(super) fn show_answers(&mut self) {
-        if self.unshown.is_empty() {
+        if self.showing.answers.is_empty() {
             return;
         }
         let (now, shown) = (self.clock.now(), self.log.image_end());
         // The state of an active controller is whole.
         let whole = self.leads_ready();
         let leader = self.log.quorum.leader();
-        for one in &mut self.unshown {
+        for one in &mut self.showing.answers {
             if let End::Before(_, of) = one.end
                 && leader.is_some_and(|leader| leader != of)
             {
@@ -66,7 +76,7 @@ impl Plane {
         }
         let known = |one: &Unshown| matches!(one.end, End::Before(end, _) if end <= shown);
         let due = |one: &mut Unshown| whole || one.until <= now || known(one);
-        let due: Vec<Unshown> = self.unshown.extract_if(.., due).collect();
+        let due: Vec<Unshown> = self.showing.answers.extract_if(.., due).collect();
         for one in due {
             self.answer_when_applied(one.token, one.response);
         }
@@ -74,9 +84,9 @@ impl Plane {
     }
 
     fn ask_for_end(&mut self) {
-        let unknown = self.unshown.iter().any(|one| one.end == End::Unknown);
+        let unknown = self.showing.answers.iter().any(|one| one.end == End::Unknown);
         let asking = self.sent.values().any(|sent| matches!(sent, Sent::End(_)));
-        if !unknown || asking || self.clock.now() < self.ask_end_at {
+        if !unknown || asking || self.clock.now() < self.showing.ask_at {
             return;
         }
         let Some((leader, to)) = self.controller() else { return };
@@ -84,7 +94,7 @@ impl Plane {
         let topic = raft_messages::TOPIC.to_owned();
         let topics = vec![TopicData { topic_name: topic, partitions: vec![partition] }];
         let name = self.send(Sent::End(leader), to, DescribeQuorumRequest { topics }.into());
-        for one in self.unshown.iter_mut().filter(|one| one.end == End::Unknown) {
+        for one in self.showing.answers.iter_mut().filter(|one| one.end == End::Unknown) {
             one.end = End::Asked(name);
         }
     }
@@ -99,12 +109,12 @@ impl Plane {
 
     /// It has not; somebody else leads, most likely.
     pub(super) fn end_failed(&mut self, name: u64) {
-        self.ask_end_at = self.clock.now().saturating_add(self.config.retry_backoff_ms);
+        self.showing.ask_at = self.clock.now().saturating_add(self.config.retry_backoff_ms);
         self.know_end(name, End::Unknown);
     }
 
     fn know_end(&mut self, name: u64, end: End) {
-        for one in self.unshown.iter_mut().filter(|one| one.end == End::Asked(name)) {
+        for one in self.showing.answers.iter_mut().filter(|one| one.end == End::Asked(name)) {
             one.end = end;
         }
     }

@@ -4,6 +4,8 @@
 pub const METADATA_VERSION_FEATURE: &str = "metadata.version";
 /// The level at which our metadata log is: 4.3-IV0, the highest that Kafka 4.3.1's tools decode.
 pub const METADATA_VERSION: i16 = 30;
+/// From this level on registrations tell of cordoned log directories.
+pub const CORDONS_FROM: i16 = 30;
 /// The lowest level that a log of ours may be at: 3.3-IV3, Kafka 4's own floor.
 pub const METADATA_VERSION_MIN: i16 = 7;
 /// The feature that turns the new group protocol on.

@@ -109,7 +109,7 @@ impl Plane {
     }
 
     /// Records that nobody waits for.
-    fn write(&mut self, records: impl FnOnce(&Context<'_>) -> Vec<MetadataRecord>) {
+    pub(super) fn write(&mut self, records: impl FnOnce(&Context<'_>) -> Vec<MetadataRecord>) {
         // What fails here fails the log, and with it this leadership.
         let _ = self.decide_with(|ctx, _| Decision { records: records(ctx), response: () });
     }

@@ -54,6 +54,8 @@ pub(super) enum LifecycleEvent {
     DirectoriesOffline(Vec<Uuid>),
     /// Whether the disk holds up what clients write.
     HeldUp(bool),
+    /// The log directories that are to take no new partitions.
+    Cordoned(Vec<Uuid>),
     /// The process is to stop.
     Shutdown,
 }
@@ -102,6 +104,8 @@ pub(crate) struct Lifecycle {
     deserted_since: Option<i64>,
     applied: Offset,
     offline: Vec<Uuid>,
+    /// Unknown while the cluster has no word for it.
+    cordoned: Option<Vec<Uuid>>,
     loaded: bool,
     ready: bool,
     asking: bool,
@@ -127,6 +131,7 @@ impl Lifecycle {
             deserted_since: None,
             applied: Offset(0),
             offline: Vec::new(),
+            cordoned: None,
             loaded: false,
             ready: false,
             asking: false,
@@ -176,6 +181,12 @@ impl Lifecycle {
                         self.offline.push(dir);
                         self.again_in(0);
                     }
+                }
+            }
+            LifecycleEvent::Cordoned(dirs) => {
+                if self.cordoned.as_ref() != Some(&dirs) {
+                    self.cordoned = Some(dirs);
+                    self.again_in(0);
                 }
             }
             // Nobody knows of a broker that is not registered.
@@ -310,7 +321,7 @@ impl Lifecycle {
             want_fence: !self.loaded,
             want_shut_down: self.state == State::Stopping,
             offline_log_dirs: self.offline.clone(),
-            cordoned_log_dirs: None,
+            cordoned_log_dirs: self.cordoned.clone(),
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod absent;
 mod asking;
+mod cordons;
 mod decisions;
 mod driving;
 mod enrolment;

@@ -160,6 +160,8 @@ impl Plane {
         self.settle();
         self.follow_enrolment();
         self.settle();
+        self.follow_cordons();
+        self.settle();
         self.forward_parked();
         self.settle();
         self.show_answers();

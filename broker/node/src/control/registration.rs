@@ -105,6 +105,7 @@ impl Plane {
         let current = known && whole && self.log.image().cluster_id().is_some();
         let now = self.now_ms;
         let pointless = self.stop_is_noticed_by_nobody();
+        let cordons = self.registrar.as_ref().and_then(|_| self.cordons());
         let Some(registrar) = &mut self.registrar else { return };
         registrar.caught_up |= current;
         let mut events = std::mem::take(&mut registrar.events);
@@ -119,6 +120,7 @@ impl Plane {
             }
         }
         events.push(LifecycleEvent::HeldUp(registrar.held_up.is_held_up()));
+        events.extend(cordons);
         events.push(LifecycleEvent::Tick);
         let mut effects = Vec::new();
         for event in events {

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use storage::disk::Disk;
 use storage::disk::sim::SimDisk;
 use tidelog_node::{Error, Node};
+use wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use wire::ids::{PartitionIndex, Uuid};
 
 use crate::common::{NOW, config, create_code, open_with};
@@ -67,4 +70,53 @@ fn partitions_without_a_metadata_log_stop_the_start() {
     }
     let emptied = refusal(&["/a", "/b"], &disk);
     assert!(matches!(emptied, Error::MetadataLogMissing { .. }), "{emptied}");
+}
+
+/// Sets `cordoned.log.dirs` on a node's broker.
+pub(crate) fn cordon_request(broker: i32, dirs: &str) -> IncrementalAlterConfigsRequest {
+    const BROKER: i8 = 4;
+    let config = AlterableConfig {
+        name: "cordoned.log.dirs".to_owned(),
+        config_operation: 0,
+        value: Some(dirs.to_owned()),
+    };
+    let resource = AlterConfigsResource {
+        resource_type: BROKER,
+        resource_name: broker.to_string(),
+        configs: vec![config],
+    };
+    IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false }
+}
+
+#[test]
+fn a_cordoned_directory_takes_no_new_partitions() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(4));
+    let node = open_with(config(&["/a", "/b"]), &disk, NOW);
+    let set = |dirs: &str| {
+        let request = cordon_request(node.node_id().0, dirs);
+        let answer = node.incremental_alter_configs(NOW, &request);
+        assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
+    };
+    let shown = || node.describe_log_dirs().iter().map(|dir| dir.cordoned).collect::<Vec<_>>();
+    let held = || node.describe_log_dirs().iter().map(|d| d.partitions.len()).collect::<Vec<_>>();
+    set("/a");
+    assert_eq!(shown(), [true, false]);
+    create_code(&node, "t", 4, &[]);
+    assert_eq!(held(), [0, 4]);
+    set("*");
+    assert_eq!(shown(), [true, true]);
+    let refused = create_code(&node, "u", 1, &[]);
+    assert_eq!(refused, wire::ErrorCode::InvalidReplicationFactor, "nobody takes it");
+    set("");
+    assert_eq!(shown(), [false, false]);
+    create_code(&node, "v", 2, &[]);
+    assert_eq!(held(), [2, 4], "the emptier one");
+    // What was set holds after a restart.
+    set("/b");
+    node.shutdown(NOW).unwrap();
+    drop(node);
+    let node = open_with(config(&["/a", "/b"]), &disk, NOW);
+    node.metadata_tick(NOW).unwrap();
+    let shown: Vec<bool> = node.describe_log_dirs().iter().map(|dir| dir.cordoned).collect();
+    assert_eq!(shown, [false, true]);
 }

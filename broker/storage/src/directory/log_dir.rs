@@ -4,6 +4,7 @@
 //! nobody knows what is on the disk, so nothing there may be acknowledged again.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wire::ids::{BrokerId, Offset, Uuid};
@@ -33,6 +34,8 @@ pub struct LogDir {
     /// The checkpoints as they are on disk. Names that have no log any more stay in them until the
     /// next writing, and must be gone before a new log may have the name.
     checkpoints: Mutex<Checkpoints>,
+    /// `cordoned.log.dirs` names it.
+    cordoned: AtomicBool,
 }
 
 /// The three offset checkpoints of a directory.
@@ -55,6 +58,7 @@ impl LogDir {
             offline: OnceLock::new(),
             clean: Mutex::new(None),
             checkpoints: Mutex::new(Checkpoints::default()),
+            cordoned: AtomicBool::new(false),
         };
         match dir.take() {
             Ok(()) => Ok(dir),
@@ -115,6 +119,15 @@ impl LogDir {
     /// went out of service now.
     pub fn note_failure(&self, error: &DiskError) -> bool {
         !error.heals() && self.mark_offline(error)
+    }
+
+    /// Whether it takes new partitions only where no other directory does.
+    pub fn set_cordoned(&self, cordoned: bool) {
+        self.cordoned.store(cordoned, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_cordoned(&self) -> bool {
+        self.cordoned.load(Ordering::Relaxed)
     }
 
     /// Refuses when offline.

@@ -202,7 +202,8 @@ impl LogDirs {
         self.dir_of(partition).is_some_and(|dir| dir.note_failure(error))
     }
 
-    /// Makes an empty log, in the directory with the fewest of those that have space. When it
+    /// Makes an empty log, in the directory with the fewest of those that have space and are not
+    /// cordoned. When it
     /// returns, the directory is durable; after a failure nothing of it is left and the call may be
     /// made again.
     pub fn create_partition(
@@ -268,7 +269,9 @@ impl LogDirs {
             return Err(DirectoryError::Exists { partition: partition.clone() });
         }
         let online = self.dirs.iter().enumerate().filter(|(_, dir)| !dir.is_offline());
-        let order = |(place, dir): &(usize, &Arc<LogDir>)| (dir.room() == 0, state.count(*place));
+        let order = |(place, dir): &(usize, &Arc<LogDir>)| {
+            (dir.is_cordoned(), dir.room() == 0, state.count(*place))
+        };
         match (online.min_by_key(order), self.all_offline()) {
             (Some((place, dir)), _) => {
                 state.put(partition, place);

@@ -139,7 +139,7 @@ fn directories_lost(
 }
 
 /// Takes note of the directories that are to take no new partitions.
-fn cordoned(broker: &Broker, cordoned: Option<&[Uuid]>) -> Option<MetadataRecord> {
+pub fn cordoned(broker: &Broker, cordoned: Option<&[Uuid]>) -> Option<MetadataRecord> {
     let cordoned = cordoned?;
     let known: BTreeSet<&Uuid> = broker.cordoned_log_dirs.iter().flatten().collect();
     let news = cordoned.iter().collect::<BTreeSet<_>>() != known;

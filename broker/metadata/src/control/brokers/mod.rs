@@ -11,7 +11,7 @@ use super::Refusal;
 use crate::image::{Broker, Image};
 
 pub use fence::{fence_brokers, unfence_broker, unregister_broker};
-pub use heartbeat::broker_heartbeat;
+pub use heartbeat::{broker_heartbeat, cordoned};
 pub use register::{Registration, register_broker};
 
 /// The broker, if `epoch` is that of its latest registration.

@@ -292,3 +292,26 @@ fn a_clean_stop_is_told_at_the_next_start() {
     world.settle();
     assert_eq!(world.registrations.first(), Some(&(going, -1)));
 }
+
+#[test]
+fn a_cordoned_broker_takes_no_new_partitions() {
+    let mut world = World::new(3, 10);
+    let leader = world.settle();
+    world.agree();
+    let closed = (leader + 1) % 3;
+    let id = BrokerId(closed as i32);
+    let token = world.ask(closed, crate::dirs::cordon_request(id.0, "*"));
+    world.until("it is set", 5_000, |world| world.answers.contains_key(&token));
+    let takes = move |world: &World| {
+        world.node(leader).image().brokers.get(id).unwrap().takes_partitions()
+    };
+    let took = world.until("the controller hears of it", 2_000, |world| !takes(world));
+    assert!(took <= 100, "{took} ms: it waited for a heartbeat");
+    assert_eq!(world.create(leader, "elsewhere"), ErrorCode::None);
+    let image = world.node(leader).image();
+    let topic = image.topics.by_name("elsewhere").unwrap();
+    assert!(topic.partitions.values().all(|one| one.replicas != [id]), "{topic:?}");
+    let token = world.ask(closed, crate::dirs::cordon_request(id.0, ""));
+    world.until("it is set", 5_000, |world| world.answers.contains_key(&token));
+    world.until("the controller hears of it", 2_000, takes);
+}

@@ -3,7 +3,7 @@
 //! Known so that a server.properties made for Kafka starts this broker. A key moves to the file
 //! of its area, with a sentence of its own, when the broker begins to act on it.
 
-use crate::config::def::{Def, Kind, boolean, double, int, list, long, text, unset};
+use crate::config::def::{Def, Kind, boolean, double, int, long, text, unset};
 
 /// The keys of this area: names, types, defaults and limits are those of Kafka 4.3.1.
 pub(in crate::config) const KEYS: &[Def] = &[
@@ -18,7 +18,6 @@ pub(in crate::config) const KEYS: &[Def] = &[
     int("controller.quota.window.num", "11").min(1.0),
     int("controller.quota.window.size.seconds", "1").min(1.0),
     int("controller.socket.timeout.ms", "30000"),
-    list("cordoned.log.dirs", "").per_broker(),
     boolean("follower.fetch.last.tiered.offset.enable", "false").cluster_wide(),
     int("initial.broker.registration.timeout.ms", "60000"),
     long("internal.metadata.delete.delay.millis", "60000").internal(),

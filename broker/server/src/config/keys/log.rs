@@ -9,6 +9,9 @@ const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 pub(in crate::config) const KEYS: &[Def] = &[
     list("log.dir", "/var/lib/tidelog").filled().doc("Where logs lie when log.dirs does not say."),
     unset("log.dirs", Kind::List).filled().doc("The directories of the logs."),
+    list("cordoned.log.dirs", "")
+        .doc("The directories of log.dirs that take no new partitions; * is all of them.")
+        .per_broker(),
     unset("metadata.log.dir", Kind::Text)
         .doc("The directory of the metadata log; the first of log.dirs when unset."),
     int("num.recovery.threads.per.data.dir", "2")

@@ -15,11 +15,7 @@ impl Client {
     ///
     /// # Errors
     /// No broker answers, or none keeps the group for now.
-    pub async fn find_coordinator(
-        &self,
-        group: &str,
-        deadline: Instant,
-    ) -> Result<i32, Error> {
+    pub async fn find_coordinator(&self, group: &str, deadline: Instant) -> Result<i32, Error> {
         self.refresh(&[], false, deadline).await?;
         let about = format!("group {group}");
         let connection = self.any(deadline).await?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use storage::disk::Disk;
 use storage::disk::sim::SimDisk;
 use tidelog_node::{Error, Node};
+use wire::ids::{PartitionIndex, Uuid};
 use wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
-use wire::ids::{PartitionIndex, Uuid};
 
 use crate::common::{NOW, config, create_code, open_with};
 

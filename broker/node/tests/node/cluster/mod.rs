@@ -302,9 +302,8 @@ fn a_cordoned_broker_takes_no_new_partitions() {
     let id = BrokerId(closed as i32);
     let token = world.ask(closed, crate::dirs::cordon_request(id.0, "*"));
     world.until("it is set", 5_000, |world| world.answers.contains_key(&token));
-    let takes = move |world: &World| {
-        world.node(leader).image().brokers.get(id).unwrap().takes_partitions()
-    };
+    let takes =
+        move |world: &World| world.node(leader).image().brokers.get(id).unwrap().takes_partitions();
     let took = world.until("the controller hears of it", 2_000, |world| !takes(world));
     assert!(took <= 100, "{took} ms: it waited for a heartbeat");
     assert_eq!(world.create(leader, "elsewhere"), ErrorCode::None);

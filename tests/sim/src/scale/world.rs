@@ -299,11 +299,11 @@ impl World {
             Mail::Errand { at, life, errand } if self.brokers[at].life == life => {
                 self.run_errand(at, errand);
             }
-            Mail::Impatient { at, life, errand, serial } if self.brokers[at].life == life => {
-                if self.under_way.get(&(at, errand)) == Some(&serial) {
-                    let from = self.brokers[at].leader;
-                    self.broker_hears(at, errand, from, None);
-                }
+            Mail::Impatient { at, life, errand, serial }
+                if self.waits_for(at, life, errand, serial) =>
+            {
+                let from = self.brokers[at].leader;
+                self.broker_hears(at, errand, from, None);
             }
             _ => {}
         }
@@ -433,13 +433,17 @@ impl World {
                 };
                 self.tell(at, Kind::Quorum, Duration::ZERO, event);
             }
-            Party::Broker { at, life, errand, serial } if self.brokers[at].life == life => {
-                if self.under_way.get(&(at, errand)) == Some(&serial) {
-                    self.broker_hears(at, errand, from, answer);
-                }
+            Party::Broker { at, life, errand, serial }
+                if self.waits_for(at, life, errand, serial) =>
+            {
+                self.broker_hears(at, errand, from, answer);
             }
             _ => {}
         }
+    }
+
+    fn waits_for(&self, at: usize, life: u64, errand: Errand, serial: u64) -> bool {
+        self.brokers[at].life == life && self.under_way.get(&(at, errand)) == Some(&serial)
     }
 
     fn broker_hears(

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use replication::{Acks, Partition};
 use std::io::IoSlice;
@@ -20,23 +20,40 @@ const HELD: &str = "held-topic";
 /// Whether the disk goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    closed: Mutex<bool>,
+    state: Mutex<State>,
     moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    /// Writes that have come to it.
+    came: u64,
 }
 
 impl Gate {
     pub(crate) fn is_closed(&self) -> bool {
-        *self.closed.lock().unwrap()
+        self.state.lock().unwrap().closed
     }
 
     fn set(&self, closed: bool) {
-        *self.closed.lock().unwrap() = closed;
+        *self.state.lock().unwrap() = State { closed, came: 0 };
         self.moved.notify_all();
     }
 
     fn pass(&self) {
-        let closed = self.closed.lock().unwrap();
-        drop(self.moved.wait_while(closed, |closed| *closed).unwrap());
+        let mut state = self.state.lock().unwrap();
+        state.came += 1;
+        self.moved.notify_all();
+        drop(self.moved.wait_while(state, |state| state.closed).unwrap());
+    }
+
+    /// Until a write stands before it.
+    fn wait_for_a_write(&self) {
+        let (state, patience) = (self.state.lock().unwrap(), Duration::from_secs(20));
+        let none = |state: &mut State| state.came == 0;
+        let (_state, waited) = self.moved.wait_timeout_while(state, patience, none).unwrap();
+        assert!(!waited.timed_out(), "no write came");
     }
 }
 
@@ -169,11 +186,8 @@ fn a_broker_whose_disk_hangs_is_told_to_be_gone_and_comes_back() {
             move || partition.append(NOW, batch(&["x"], None), Acks::Leader, LeaderEpoch(-1));
         std::thread::spawn(append)
     };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while partition.append_under_way().is_none() {
-        assert!(Instant::now() < deadline, "the append is at the disk");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    gate.wait_for_a_write();
+    assert!(partition.append_under_way().is_some());
     world.run(4_900);
     assert!(serves(&world, controller, at), "it may go on yet");
     let took = world.until("it is fenced", 3_000, |world| !serves(world, controller, at));

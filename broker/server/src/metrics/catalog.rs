@@ -71,7 +71,7 @@ section! { QUORUM, "Metadata quorum":
     QUORUM_OBSERVERS = Gauge "kafka_server_raftmetrics_number_of_observers" []
         "Who else fetches the metadata log, as its leader knows; 0 elsewhere.";
     ELECTION_LATENCY_AVG = Gauge "kafka_server_raftmetrics_election_latency_avg" []
-        "Milliseconds from a bid for votes until there was a leader, on average of the last minute.";
+        "Milliseconds from a bid for votes until there is a leader, on average in a minute.";
     ELECTION_LATENCY_MAX = Gauge "kafka_server_raftmetrics_election_latency_max" []
         "The longest of them.";
     COMMIT_LATENCY_AVG = Gauge "kafka_server_raftmetrics_commit_latency_avg" []

@@ -5,12 +5,14 @@ their links, rules and addresses go with it. Nothing is named, so nothing is lef
 """
 
 import ctypes
+import itertools
 import os
 
 from . import procs, tools
 
 CLONE_NEWNET = 0x40000000
 PACKAGES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux", "unshare": "util-linux"}
+_numbers = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -45,7 +47,8 @@ class Net:
         self.rules = {}
         self._in_hub("ip", "link", "add", "br0", "type", "bridge")
         self._in_hub("ip", "link", "set", "br0", "up")
-        outside = f"tl{os.getpid()}"[:15]
+        # The kernel takes its time over the links of the network before.
+        outside = f"tl{os.getpid()}-{next(_numbers)}"
         procs.run(["ip", "link", "add", outside, "type", "veth", "peer", "name", "outer", "netns",
                    self.hub.pid])
         procs.run(["ip", "address", "add", f"{self.host(254)}/24", "dev", outside])
@@ -67,7 +70,7 @@ class Net:
         """Three octets that no route of this machine names."""
         routes = procs.run(["ip", "-4", "route"]).stdout.decode()
         for number in range(256):
-            prefix = f"10.{96 + (os.getpid() + number) % 128}.{number}"
+            prefix = f"10.{96 + os.getpid() % 128}.{number}"
             if f"{prefix}." not in routes:
                 return prefix
         raise AssertionError("no free network")

@@ -95,7 +95,8 @@ impl Node {
     }
 
     /// A clean stop: flushes and closes every log, writes the checkpoints and the markers. No
-    /// other call may follow. A partition whose log does not close makes its directory unclean.
+    /// other call may follow. A partition whose log does not close makes its directory unclean; a
+    /// broker that had not opened its logs yet leaves its directories as it found them.
     ///
     /// # Errors
     /// The metadata log did not close.
@@ -117,8 +118,10 @@ impl Node {
             self.notices.push(Notice::NotClosed { what });
         }
         let epoch = self.broker_epoch.load(Ordering::Relaxed);
-        for error in self.dirs.close_clean(&closed, epoch) {
-            self.notices.push(Notice::NotClosed { what: error.to_string() });
+        if self.applying().loaded || !self.config.quorum.roles.broker {
+            for error in self.dirs.close_clean(&closed, epoch) {
+                self.notices.push(Notice::NotClosed { what: error.to_string() });
+            }
         }
         if let Some(metadata_dirs) = &self.metadata_dirs {
             metadata_dirs.close_clean(&[], epoch);

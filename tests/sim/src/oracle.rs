@@ -1,48 +1,95 @@
-//! What must hold of the cluster at every moment.
+//! What must hold of the cluster at every moment: of each node as it stands, and of all of them
+//! beside the truth (`truth.rs`).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use metadata::Image;
-use node::{ControlStatus, Node};
+use node::{QuorumState, Role};
+use quorum::Voter;
+use storage::disk::sim::SimDisk;
 use wire::ids::{BrokerId, LeaderEpoch, Offset};
+
+use crate::logs::LogView;
+use crate::truth::{Holder, Truth};
+
+/// A node in this life.
+#[derive(Default)]
+struct Seen {
+    shown: Offset,
+    epoch: LeaderEpoch,
+    high_watermark: Offset,
+    led: Option<LeaderEpoch>,
+    voters: Vec<Voter>,
+    view: LogView,
+}
 
 #[derive(Default)]
 pub(crate) struct Oracle {
     leaders: BTreeMap<LeaderEpoch, BrokerId>,
-    /// The image at an offset of the metadata log, as the first broker showed it.
-    truth: BTreeMap<Offset, Arc<Image>>,
-    /// How far each host's image is, and the epoch that it was last in, in this life.
-    shown: BTreeMap<usize, (Offset, LeaderEpoch)>,
+    nodes: BTreeMap<usize, Seen>,
+    pub(crate) truth: Truth,
 }
 
 impl Oracle {
     pub(crate) fn started(&mut self, at: usize) {
-        self.shown.remove(&at);
+        self.nodes.remove(&at);
     }
 
-    /// One leader per epoch, whoever is asked; no epoch falls.
-    pub(crate) fn stands(&mut self, at: usize, status: &ControlStatus) {
-        let shown = self.shown.entry(at).or_insert((Offset(0), LeaderEpoch(0)));
-        assert!(status.epoch >= shown.1, "node {at} falls back to epoch {}", status.epoch);
-        shown.1 = status.epoch;
-        if let Some(leader) = status.leader {
-            let known = *self.leaders.entry(status.epoch).or_insert(leader);
-            assert_eq!(known, leader, "two leaders of epoch {}", status.epoch);
+    /// After each step of a node: one leader per epoch, whoever is asked; neither epoch nor high
+    /// watermark falls; what its disk holds agrees with all others.
+    pub(crate) fn stands(
+        &mut self,
+        at: usize,
+        state: QuorumState,
+        voters: &[Voter],
+        disk: &SimDisk,
+        holders: &[Holder],
+    ) {
+        let QuorumState { leader, epoch, high_watermark, role, .. } = state;
+        if role == Role::Stopped {
+            return;
+        }
+        let seen = self.nodes.entry(at).or_default();
+        assert!(epoch >= seen.epoch, "node {at} falls back to epoch {epoch}");
+        let back = high_watermark < seen.high_watermark;
+        assert!(!back, "node {at}: the high watermark falls to {high_watermark}");
+        (seen.epoch, seen.high_watermark) = (epoch, high_watermark);
+        if let Some(leader) = leader {
+            let known = *self.leaders.entry(epoch).or_insert(leader);
+            assert_eq!(known, leader, "two leaders of epoch {epoch}");
+        }
+        let leads = role == Role::Leader;
+        let news = seen.view.look(disk);
+        self.truth.seen(at, &seen.view, disk, leads, news.batches);
+        if leads && seen.led != Some(epoch) {
+            seen.led = Some(epoch);
+            self.truth.elected(at, &seen.view, epoch.0);
+        }
+        // It may have resigned since, in the same step.
+        let leads = self.leaders.get(&epoch) == Some(&BrokerId(at as i32));
+        let committed = (high_watermark.0, epoch.0, leads);
+        // They may have changed since, in the same step.
+        let before = std::mem::replace(&mut seen.voters, voters.to_vec());
+        let either = [&before[..], voters];
+        self.truth.committed(at, (&seen.view, disk), committed, either, holders);
+        for (id, file) in news.snapshots {
+            self.truth.is_replay(at, id, file);
         }
     }
 
-    /// One image per offset, and none goes back.
-    pub(crate) fn shows(&mut self, at: usize, node: &Node, upto: Offset) {
-        let shown = self.shown.entry(at).or_insert((Offset(0), LeaderEpoch(0)));
-        assert!(upto >= shown.0, "node {at} shows {upto} after {}", shown.0);
-        shown.0 = upto;
-        let image = node.image();
-        let known = self.truth.entry(upto).or_insert_with(|| Arc::clone(&image));
-        assert!(**known == *image, "node {at} shows another cluster at offset {upto}");
+    /// None goes back.
+    pub(crate) fn shows(&mut self, at: usize, upto: Offset, image: &metadata::Image) {
+        let seen = self.nodes.entry(at).or_default();
+        assert!(upto >= seen.shown, "node {at} shows {upto} after {}", seen.shown);
+        seen.shown = upto;
+        self.truth.shows(at, upto.0, image);
     }
 
     pub(crate) fn epochs(&self) -> u64 {
         self.leaders.len() as u64
+    }
+
+    /// The highest epoch that has a leader.
+    pub(crate) fn last_epoch(&self) -> LeaderEpoch {
+        self.leaders.last_key_value().map(|(epoch, _)| *epoch).unwrap_or_default()
     }
 }

@@ -19,6 +19,7 @@ mod names;
 mod random;
 mod state;
 
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -125,6 +126,11 @@ impl SimDisk {
     /// Changing calls so far (writes, truncations, names, syncs).
     pub fn calls(&self) -> u64 {
         self.state().calls()
+    }
+
+    /// The files of a directory as a power loss that spares nothing would leave them, by name.
+    pub fn at_rest(&self, dir: &Path) -> BTreeMap<String, Vec<u8>> {
+        self.state().at_rest(dir)
     }
 
     /// Damages one byte of a file in the cache and at rest by xor with `mask`.

@@ -81,6 +81,23 @@ fn what_was_made_by_a_follower_is_shown_by_it() {
 }
 
 #[test]
+fn a_stop_before_the_logs_are_open_promises_nothing() {
+    let mut world = World::new(3, 5);
+    let leader = world.settle();
+    let at = (leader + 1) % 3;
+    assert_eq!(world.create(at, "orders"), ErrorCode::None);
+    world.kill(at);
+    world.start(at);
+    // No controller has been met yet: what a power loss left of the logs is unknown.
+    let (node, disk) = (world.hosts[at].node.take().unwrap(), world.hosts[at].disk.clone());
+    let checkpoint = Path::new("/data/recovery-point-offset-checkpoint");
+    let before = read_file(&disk, checkpoint, 1 << 20).ok();
+    node.shutdown(world.now).unwrap();
+    assert!(!disk.exists(Path::new("/data/.kafka_cleanshutdown")).unwrap());
+    assert_eq!(read_file(&disk, checkpoint, 1 << 20).ok(), before);
+}
+
+#[test]
 fn the_loss_of_the_controller_loses_nothing() {
     let mut world = World::new(3, 3);
     world.settle();

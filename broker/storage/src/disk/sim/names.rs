@@ -1,5 +1,6 @@
 //! Names on the simulated disk: opening, making, renaming, removing, listing, locking.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use super::inode::{Change, Dir, File, Inode, apply};
@@ -207,6 +208,23 @@ impl State {
             at = *dir.cache.get(&name).ok_or_else(missing)?;
         }
         Ok(at)
+    }
+
+    /// What is durable of a directory's files, under the names that are.
+    pub(super) fn at_rest(&self, path: &Path) -> BTreeMap<String, Vec<u8>> {
+        let mut at = Some(ROOT);
+        let dir_at = |at| match self.inodes.get(&at) {
+            Some(Inode::Dir(dir)) => Some(&dir.durable),
+            _ => None,
+        };
+        for name in names_of(path) {
+            at = at.and_then(dir_at).and_then(|names| names.get(&name)).copied();
+        }
+        let file = |(name, inode): (&String, &u64)| match self.inodes.get(inode) {
+            Some(Inode::File(file)) => Some((name.clone(), file.durable.clone())),
+            _ => None,
+        };
+        at.and_then(dir_at).map(|names| names.iter().filter_map(file).collect()).unwrap_or_default()
     }
 
     fn parent(&self, path: &Path, operation: Operation) -> Result<(u64, String), DiskError> {

@@ -55,7 +55,10 @@ fn trouble(world: &mut World) {
     match world.random.below(24) {
         0 | 1 if up => world.end(at, End::Power),
         2 | 3 if up => world.end(at, End::Kill),
-        4 if up => world.tell(at, ControlEvent::Shutdown),
+        4 if up => {
+            world.hosts[at].stopping = true;
+            world.tell(at, ControlEvent::Shutdown);
+        }
         5 if up => {
             // In the middle of some write to come.
             let calls = 1 + world.random.below(40);
@@ -199,7 +202,7 @@ fn leader(world: &World) -> Option<usize> {
 fn all_serve(world: &World) -> bool {
     let count = world.hosts.len();
     let active = |image: &Image| image.brokers.iter().filter(|b| b.is_active()).count() == count;
-    world.hosts.iter().all(|host| host.node.is_some() && host.ready)
+    world.hosts.iter().all(|host| host.node.is_some() && host.ready && !host.stopping)
         && leader(world).is_some()
         && world.nodes().all(|node| active(&node.image()))
 }

@@ -47,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) slow_ms: i64,
     busy_until: i64,
     pub(crate) ready: bool,
+    /// It was told to stop.
+    pub(crate) stopping: bool,
     /// What its apply thread has to do.
     work: VecDeque<Work>,
     loaded: bool,
@@ -115,6 +117,7 @@ impl World {
             slow_ms: 0,
             busy_until: 0,
             ready: false,
+            stopping: false,
             work: VecDeque::new(),
             loaded: false,
         });
@@ -222,6 +225,7 @@ impl World {
         host.life += 1;
         host.ready = false;
         host.loaded = false;
+        host.stopping = false;
         host.work.clear();
         match Node::open(config, disk, now, seed) {
             // The power goes again while it starts.

@@ -2,7 +2,8 @@
 //! started, what it takes away is stopped, what it changes is passed on.
 //!
 //! Runs on the controller's thread, under its lock: one change at a time. A new topic's logs exist
-//! before the image shows the topic; a deleted topic has left the image before its logs go.
+//! before the image shows the topic; a deleted topic has left the image before its logs go, unless
+//! its successor of the same name comes at once and needs their directories.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -74,18 +75,22 @@ impl Node {
         self.reconfigure(next, &delta.configs);
     }
 
-    /// Stops what deleted topics had and gives the names that are free now. `random` names the
+    /// Stops what deleted topics of these names had and gives the names. `random` names the
     /// directories until their bytes go.
     pub(crate) fn stop_deleted(
         &self,
         now_ms: i64,
         delta: &Delta,
+        which: &dyn Fn(&str) -> bool,
         random: &mut dyn FnMut() -> u128,
     ) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for (id, change) in &delta.topics {
             let TopicChange::Deleted { before } = change else { continue };
             let id = *id;
+            if !which(&before.name) {
+                continue;
+            }
             names.insert(before.name.to_string());
             let Some(topic) = self.partitions.by_id(id) else { continue };
             {

@@ -488,6 +488,7 @@ impl World {
             return self.end(at, End::Power);
         }
         let node = self.hosts[at].node.as_ref().unwrap();
+        let said = node.take_notices();
         let line = match &event {
             ControlEvent::Applied { upto } => {
                 self.oracle.shows(at, *upto, &node.image());
@@ -495,7 +496,7 @@ impl World {
             }
             _ => {
                 self.hosts[at].loaded = true;
-                format!("{at} has loaded its logs")
+                format!("{at} has loaded its logs: {said:?}")
             }
         };
         self.note(|| line);

@@ -1,9 +1,10 @@
 //! The node around its control plane: events in, effects out, and what is committed put in force.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metadata::{Delta, Image};
+use metadata::{Delta, Image, TopicChange};
 use storage::directory::LogDirs;
 use wire::ErrorCode;
 use wire::ids::Offset;
@@ -174,7 +175,13 @@ impl Node {
         (next, upto): (Image, Offset),
         delta: &Delta,
     ) {
+        let succeeded = succeeded(&next, delta);
+        let taken = |name: &str| succeeded.contains(name);
+        let mut gone = BTreeSet::new();
         if applying.loaded {
+            // Their directories are about to be those of others.
+            let random = &mut applying.random;
+            gone = self.stop_deleted(now_ms, delta, &taken, &mut || random.u128());
             self.start_changed(now_ms, &next, delta);
         }
         self.image.store(Arc::new(next));
@@ -183,7 +190,8 @@ impl Node {
             return;
         }
         let random = &mut applying.random;
-        let gone = self.stop_deleted(now_ms, delta, &mut || random.u128());
+        let free = |name: &str| !taken(name);
+        gone.append(&mut self.stop_deleted(now_ms, delta, &free, &mut || random.u128()));
         self.forget_group_offsets(now_ms, &gone);
     }
 
@@ -195,6 +203,16 @@ impl Node {
     pub(crate) fn applying(&self) -> MutexGuard<'_, Applying> {
         held(&self.applying)
     }
+}
+
+/// The names of deleted topics that others have taken over already.
+fn succeeded(next: &Image, delta: &Delta) -> BTreeSet<String> {
+    let names = delta.topics.values().filter_map(|change| match change {
+        TopicChange::Deleted { before } => Some(&before.name),
+        TopicChange::Changed { .. } => None,
+    });
+    let taken = names.filter(|name| next.topics.by_name(name).is_some());
+    taken.map(|name| name.to_string()).collect()
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

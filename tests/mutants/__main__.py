@@ -11,20 +11,23 @@ import subprocess
 import sys
 import tempfile
 
-from . import coordinator, quorum
+from . import coordinator, quorum, sim
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# The crate's folder, which of its tests are run, and the bugs. Many seeds want an optimiser.
+# The crate, the folder that files are named in, which of its tests are run, and the bugs. Many
+# seeds want an optimiser.
 FAST = ["--config", "profile.dev.package.tidelog-quorum.opt-level=2"]
 # A search to its end, as where debug assertions are off.
 WHOLE = [*FAST, "--config", "profile.dev.package.tidelog-quorum.debug-assertions=false"]
 CRATES = [
-    ("coordinator", ["--lib"], coordinator.MUTANTS),
-    ("quorum", ["--test", "sim", *FAST], quorum.MUTANTS),
-    ("quorum", ["--lib", "tests::model", *WHOLE], quorum.MODEL),
+    ("coordinator", "coordinator/src", ["--lib"], coordinator.MUTANTS),
+    ("quorum", "quorum/src", ["--test", "sim", *FAST], quorum.MUTANTS),
+    ("quorum", "quorum/src", ["--lib", "tests::model", *WHOLE], quorum.MODEL),
+    ("sim", "", ["--profile", "ci", "tests::"], sim.MUTANTS),
 ]
-# As many seeds as the unit suite runs.
-QUORUM_SEEDS = "2000"
+# A part of the seeds that tests/run runs, so that what is found here is found there.
+SEEDS = {"TIDELOG_QUORUM_COUNT": "2000", "TIDELOG_SIM_COUNT": "4000",
+         "TIDELOG_SIM_FROM": "1000000000"}
 
 
 def copy(into):
@@ -34,8 +37,8 @@ def copy(into):
 
 
 def tests(root, crate, which):
-    """Runs tests of a crate; returns the names of those that failed, or None for a build that
-    failed."""
+    """Runs tests of a crate; returns the names of those that failed, with the number of seeds that
+    it took where they are counted, or None for a build that failed."""
     command = ["cargo", "test", "-q", "-p", f"tidelog-{crate}", *which]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if "could not compile" in done.stderr:
@@ -45,6 +48,11 @@ def tests(root, crate, which):
     named = [line.strip() for line in lines if line.startswith("    ")]
     failed = sorted({name for name in named if re.fullmatch(r"[\w:]+", name)})
     assert failed or done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    first = int(os.environ["TIDELOG_SIM_FROM"])
+    seeds = map(int, re.findall(r"TIDELOG_SIM_SEED=(\d+) fails", done.stdout))
+    seeds = [seed - first for seed in seeds if 0 <= seed - first]
+    if crate == "sim" and "tests::fresh_clusters" in failed:
+        failed.append(f"{min(seeds) + 1} seeds")
     return failed
 
 
@@ -53,21 +61,22 @@ def main():
     parser.add_argument("only", nargs="*", help="plant those whose name holds one of these")
     options = parser.parse_args()
     chosen = [
-        (crate, which, mutant)
-        for crate, which, mutants in CRATES
+        (crate, folder, which, mutant)
+        for crate, folder, which, mutants in CRATES
         for mutant in mutants
         if not options.only or any(only in mutant[0] for only in options.only)
     ]
     survived = []
-    os.environ.setdefault("TIDELOG_QUORUM_COUNT", QUORUM_SEEDS)
+    for name, count in SEEDS.items():
+        os.environ.setdefault(name, count)
     with tempfile.TemporaryDirectory(prefix="tidelog-mutants-") as scratch:
         copy(scratch)
         os.environ.setdefault("CARGO_TARGET_DIR", f"{scratch}/target")
-        for crate, which, _ in CRATES:
-            if any((crate, which) == other[:2] for other in chosen):
+        for crate, folder, which, _ in CRATES:
+            if any((crate, folder, which) == other[:3] for other in chosen):
                 assert tests(scratch, crate, which) == [], f"{crate} fails without a planted bug"
-        for crate, which, (name, file, old, new) in chosen:
-            path = pathlib.Path(scratch) / "broker" / crate / "src" / file
+        for crate, folder, which, (name, file, old, new) in chosen:
+            path = pathlib.Path(scratch) / "broker" / folder / file
             text = path.read_text("utf-8")
             assert text.count(old) == 1, f"{name}: found {text.count(old)} times in {file}"
             path.write_text(text.replace(old, new), "utf-8")

@@ -1,7 +1,7 @@
 //! Scale: real controllers, and very many brokers that do nothing but what a controller sees of a
 //! broker: they register, send heartbeats and fetch the metadata log.
 //!
-//! What a controller is asked comes to it in bytes, and is answered in bytes, as over a network; the
+//! What a controller is asked comes in bytes, and is answered in bytes, as over a network; the
 //! processor time of a controller is that of reading, deciding and writing these, without the
 //! sockets. The brokers' own time is not counted.
 //!

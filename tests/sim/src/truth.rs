@@ -15,6 +15,9 @@ use wire::records::Batch;
 
 use crate::logs::{Added, Head, LogView, keeps};
 
+/// A batch by its epoch and first offset.
+type Place = (i32, i64);
+
 /// A disk that can hold a vote.
 pub(crate) struct Holder {
     pub(crate) id: BrokerId,
@@ -25,7 +28,7 @@ pub(crate) struct Holder {
 #[derive(Default)]
 pub(crate) struct Truth {
     /// Each batch ever on a disk, by epoch and offset: its bytes' sum, and the batch before it.
-    batches: BTreeMap<(i32, i64), (u32, Option<(i32, i64)>)>,
+    batches: BTreeMap<Place, (u32, Option<Place>)>,
     /// Everything before is committed.
     pub(crate) end: i64,
     /// The last committed batch's epoch.
@@ -108,7 +111,7 @@ impl Truth {
         let Some((_, after)) = voters_of(bytes) else { return };
         self.voter_changes += 1;
         let open = view.batches_from(disk, self.end, head.base);
-        let open = open.iter().find_map(|batch| voters_of(batch));
+        let open = open.iter().find_map(voters_of);
         assert!(open.is_none(), "voters change again before {open:?} is committed");
         let Some(before) = self.voters() else { return };
         let differ = |a: &Voters, b: &Voters| {

@@ -55,13 +55,13 @@ pub(crate) struct Host {
 }
 
 enum Work {
-    Apply(ApplyBatch),
+    Apply(Box<ApplyBatch>),
     Load,
 }
 
 /// What a host is about to learn.
 enum Mail {
-    Event(ControlEvent),
+    Event(Box<ControlEvent>),
     /// Its apply thread goes on.
     Work,
 }
@@ -383,7 +383,7 @@ impl World {
             let host = &self.hosts[to];
             if host.node.is_some() && host.life == life {
                 match mail {
-                    Mail::Event(event) => self.deliver(to, life, event),
+                    Mail::Event(event) => self.deliver(to, life, *event),
                     Mail::Work => self.work(to),
                 }
             }
@@ -443,7 +443,7 @@ impl World {
                 self.probe(at, id, broker, timeout_ms);
             }
             ControlEffect::Respond { token, response } => self.respond(at, token, response),
-            ControlEffect::Apply(batch) => self.hand(at, Work::Apply(batch)),
+            ControlEffect::Apply(batch) => self.hand(at, Work::Apply(Box::new(batch))),
             ControlEffect::LoadLogs => self.hand(at, Work::Load),
             ControlEffect::Ready => self.hosts[at].ready = true,
             ControlEffect::MayStop => self.stop(at),
@@ -472,7 +472,7 @@ impl World {
         let Some(work) = self.hosts[at].work.pop_front() else { return };
         let (event, then) = match work {
             Work::Apply(batch) => {
-                let applied = self.node(at).apply(now, batch);
+                let applied = self.node(at).apply(now, *batch);
                 (ControlEvent::Applied { upto: applied.upto }, applied.then)
             }
             Work::Load => {
@@ -529,7 +529,7 @@ impl World {
     }
 
     pub(crate) fn post(&mut self, delay_ms: i64, to: usize, life: u64, event: ControlEvent) {
-        self.mail_in(delay_ms, to, life, Mail::Event(event));
+        self.mail_in(delay_ms, to, life, Mail::Event(Box::new(event)));
     }
 
     fn mail_in(&mut self, delay_ms: i64, to: usize, life: u64, mail: Mail) {

@@ -1,6 +1,6 @@
-"""The bugs that whole clusters have to show: a name, the file under broker, the text, and what takes
-its place. The simulator of tests/sim has to catch each; most are where the quorum's own simulator
-does not reach."""
+"""The bugs that whole clusters have to show: a name, the file under broker, the text, and what
+takes its place. The simulator of tests/sim has to catch each; most are where the quorum's own
+simulator does not reach."""
 
 MUTANTS = [
     ("sim-vote-without-fsync", "node/src/metadata_log/carry_out.rs",

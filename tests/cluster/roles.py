@@ -108,7 +108,11 @@ def the_leader_is_removed_and_added_again(context):
     now = procs.wait_until(replaced, "another controller leads", 20, 0.2)
     ids = re.findall(r'"id": (\d+)', now["CurrentVoters"])
     assert str(leader) not in ids and len(ids) == 2, now
-    # It follows now, and what is decided without it reaches the brokers.
+    # It follows now (an admin client that asks a node that knows no leader asks no other: Kafka's
+    # waits for its time-out then), and what is decided without it reaches the brokers.
+    removed = cluster[leader]
+    procs.wait_until(lambda: f"\nkafka_server_raftmetrics_current_leader {now['LeaderId']}\n"
+                     in removed.http("/metrics", timeout=5)[1], "it follows", 2, 0.02)
     topic = context.topic(cluster.address, partitions=2)
     config = cluster[leader].home / "broker.properties"
     context.tools("quorum", "--command-config", config, *by_controller, "add-controller").ok()

@@ -357,8 +357,10 @@ impl Quorum {
         let now = self.now();
         let again_at = self.after(self.config.retry_backoff_ms);
         let (epoch, leader) = (self.election.epoch, self.config.node);
+        let votes = self.is_voter();
         let State::Resigned(resigned) = &mut self.state else { return };
-        if now >= resigned.campaign_at {
+        // Who was removed and has told everybody looks for whom to follow.
+        if now >= resigned.campaign_at || (!votes && resigned.tell_at.is_empty()) {
             return self.detach();
         }
         let due = resigned.tell_at.iter_mut().filter(|(_, at)| **at <= now);

@@ -7,12 +7,16 @@ import time
 from ..harness import procs
 from . import suite
 
+# What users are promised, from the start of the processes until clients are served.
+FORMED_S = 2
+
 
 @suite.scenario
 def three_processes_form_one_cluster(context):
     """One configuration, three processes, empty disks: one cluster, whatever the order."""
     cluster = context.own()
     took = cluster.start()
+    assert took < FORMED_S, took
     ids = cluster.cluster_ids()
     assert len(ids) == 1 and ids != {""}, ids
     for member in cluster.members:

@@ -41,10 +41,24 @@ fn why_not_ready(admin: &Admin) -> Option<String> {
         return leader.is_none().then(|| with_stranger(admin, why));
     }
     match admin.node.image().brokers.get(BrokerId(id)) {
-        None => Some(with_stranger(admin, format!("broker {id} is not registered"))),
+        None => Some(with_stranger(admin, format!("broker {id} is not registered{}", led(admin)))),
         Some(broker) if broker.fenced => Some(format!("broker {id} is fenced")),
         Some(_) => None,
     }
+}
+
+/// Without a controller nobody is registered; on empty disks that takes all of the voters.
+fn led(admin: &Admin) -> String {
+    let status = admin.node.control_status();
+    if status.leader.is_some() {
+        return String::new();
+    }
+    let ids: Vec<String> = status.voters.iter().map(|voter| voter.id.to_string()).collect();
+    let formed = match admin.node.cluster_id().is_empty() {
+        true => "; on empty disks, a cluster is formed once all of them are up",
+        false => "",
+    };
+    format!(": no active controller is known (voters: {}{formed})", ids.join(", "))
 }
 
 /// Whose cluster the others are may be the reason.

@@ -112,6 +112,7 @@ pub(super) fn quorum(
             ));
         }
     }
+    note_heartbeats(resolved, notes)?;
     Ok(QuorumSettings {
         roles,
         formation,
@@ -149,6 +150,19 @@ fn own_voter(
          port: the others will not find it, unless something passes connections on",
         own.address
     )))
+}
+
+/// Said rather than refused: a broker whose heartbeats come too seldom is fenced between them.
+fn note_heartbeats(resolved: &Resolved, notes: &mut Vec<Note>) -> Result<(), ConfigError> {
+    let interval: i64 = resolved.get("broker.heartbeat.interval.ms")?;
+    let session: i64 = resolved.get("broker.session.timeout.ms")?;
+    if interval > session / 2 {
+        notes.push(Note::Plain(format!(
+            "broker.heartbeat.interval.ms={interval} is more than half of \
+             broker.session.timeout.ms={session}: the broker will be fenced between its heartbeats"
+        )));
+    }
+    Ok(())
 }
 
 fn names(resolved: &Resolved) -> Result<Vec<String>, ConfigError> {

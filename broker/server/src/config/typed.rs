@@ -16,8 +16,8 @@ use super::listeners;
 use super::quorum;
 use super::resolved::{Note, Resolved};
 use super::settings::{
-    FetchSettings, GroupSettings, LoggingSettings, MetadataLogSettings, MetricsLevel, NodeSettings,
-    Settings, TopicSettings,
+    FetchSettings, Formation, GroupSettings, LoggingSettings, MetadataLogSettings, MetricsLevel,
+    NodeSettings, Settings, TopicSettings,
 };
 use crate::serve_config::{MaintenanceConfig, SocketConfig};
 
@@ -29,7 +29,9 @@ impl Settings {
         let log_dirs = log_dirs(resolved)?;
         let node = node(resolved)?;
         let quorum = quorum::quorum(resolved, node.node_id, &listeners, &mut notes)?;
-        note_replicas(resolved, &mut notes)?;
+        if quorum.formation == Formation::Alone {
+            note_replicas(resolved, &mut notes)?;
+        }
         let settings = Self {
             node,
             listeners: listeners.clients,

@@ -151,3 +151,24 @@ fn addresses_are_read_whole_or_refused() {
         assert!(message.contains("expected HOST:PORT"), "{bad}: {message}");
     }
 }
+
+#[test]
+fn heartbeats_that_come_too_seldom_are_told() {
+    let told = |interval: &str| {
+        let session = "broker.session.timeout.ms=1000";
+        let notes = with(&[session, interval]).unwrap().notes;
+        notes.iter().any(|note| note.to_string().contains("fenced between its heartbeats"))
+    };
+    assert!(told("broker.heartbeat.interval.ms=501"));
+    assert!(!told("broker.heartbeat.interval.ms=500"));
+}
+
+#[test]
+fn one_replica_of_the_offsets_is_asked_of_a_broker_alone() {
+    let told = |set: &[&str]| {
+        let notes = with(set).unwrap().notes;
+        notes.iter().any(|note| note.to_string().contains("offsets.topic.replication.factor=3"))
+    };
+    assert!(told(&[]));
+    assert!(!told(&["node.id=2", THREE, BOTH, NAMES]), "several make it with one replica");
+}

@@ -59,7 +59,8 @@ impl Oracle {
         }
         let leads = role == Role::Leader;
         let news = seen.view.look(disk);
-        self.truth.seen(at, &seen.view, disk, leads, news.batches);
+        let leading = leads.then_some(high_watermark);
+        self.truth.seen(at, &seen.view, disk, leading, news.batches);
         if leads && seen.led != Some(epoch) {
             seen.led = Some(epoch);
             self.truth.elected(at, &seen.view, epoch.0);

@@ -70,13 +70,13 @@ impl Truth {
     }
 
     /// Log matching: one batch per epoch and offset, and those that agree on a batch agree on the
-    /// one before it.
+    /// one before it. A leader's high watermark is given too.
     pub(crate) fn seen(
         &mut self,
         at: usize,
         view: &LogView,
         disk: &SimDisk,
-        leads: bool,
+        leading: Option<Offset>,
         batches: Vec<Added>,
     ) {
         for (before, head, bytes) in batches {
@@ -93,8 +93,8 @@ impl Truth {
                 let follows = before.last + 1 == head.base && before.epoch <= head.epoch;
                 assert!(follows, "node {at} has {head:?} after {before:?}");
             }
-            if new && leads {
-                self.one_change_at_a_time(at, view, disk, &head, &bytes);
+            if let (true, Some(high_watermark)) = (new, leading) {
+                self.one_change_at_a_time(at, (view, disk), high_watermark, &head, &bytes);
             }
         }
     }
@@ -103,17 +103,20 @@ impl Truth {
     fn one_change_at_a_time(
         &mut self,
         at: usize,
-        view: &LogView,
-        disk: &SimDisk,
+        (view, disk): (&LogView, &SimDisk),
+        high_watermark: Offset,
         head: &Head,
         bytes: &Bytes,
     ) {
         let Some((_, after)) = voters_of(bytes) else { return };
         self.voter_changes += 1;
         let open = view.batches_from(disk, self.end, head.base);
-        let open = open.iter().find_map(voters_of);
-        assert!(open.is_none(), "voters change again before {open:?} is committed");
-        let Some(before) = self.voters() else { return };
+        let open = open.iter().rev().find_map(voters_of);
+        // The same step may have committed one change and made the next, which waited for that.
+        let settled = open.as_ref().is_none_or(|(offset, _)| *offset < high_watermark);
+        assert!(settled, "voters change again before {open:?} is committed");
+        let before = open.map(|(_, voters)| voters);
+        let Some(before) = before.as_ref().or(self.voters()) else { return };
         let differ = |a: &Voters, b: &Voters| {
             let same = |voter: &&Voter| !b.iter().any(|other| other == *voter);
             a.iter().filter(same).map(|voter| voter.id).collect::<BTreeSet<_>>()

@@ -1,33 +1,95 @@
 """How a cluster forms, and what a disk that is lost, or not its own, does to it."""
 
+import pathlib
 import re
 import shutil
+import tempfile
 import time
 
 from ..harness import procs
+from ..harness.broker import binary
 from . import suite
 
 # What users are promised, from the start of the processes until clients are served.
 FORMED_S = 2
 
 
-@suite.scenario
-def three_processes_form_one_cluster(context):
-    """One configuration, three processes, empty disks: one cluster, whatever the order."""
-    cluster = context.own()
-    took = cluster.start()
-    assert took < FORMED_S, took
+def formed(context, cluster):
+    """Starts all on empty disks; they are one cluster, to everybody. Returns the seconds from the
+    moment that all are started."""
+    for member in cluster.members:
+        member.start(wait=False)
+    began = time.monotonic()
+    cluster.wait_formed()
+    took = time.monotonic() - began
+    wanted = [member.node_id for member in cluster.members]
     ids = cluster.cluster_ids()
     assert len(ids) == 1 and ids != {""}, ids
     for member in cluster.members:
         listed = context.admin(member.address).list_topics(timeout=10)
-        assert sorted(listed.brokers) == [1, 2, 3], listed.brokers
+        assert sorted(listed.brokers) == wanted, listed.brokers
         assert listed.cluster_id in ids, (listed.cluster_id, ids)
-        assert listed.controller_id in (1, 2, 3), listed.controller_id
+        assert listed.controller_id in wanted, listed.controller_id
     written = {re.search(r"cluster\.id=(\S+)", (member.data / "meta.properties").read_text())
                .group(1) for member in cluster.members}
     assert written == ids, (written, ids)
+    assert took < FORMED_S, took
+    return took
+
+
+@suite.scenario
+def three_processes_form_one_cluster(context):
+    """One configuration, three processes, empty disks: one cluster, whatever the order."""
+    return f"{formed(context, context.own()):.2f} s"
+
+
+@suite.scenario
+def five_processes_form_one_cluster(context):
+    """The same of five: each votes, each is a broker, and each leads a part of a topic."""
+    cluster = context.own(size=5)
+    took = formed(context, cluster)
+    assert sorted(voters(context, cluster)) == [1, 2, 3, 4, 5]
+    topic = context.topic(cluster[4].address, partitions=5)
+    parts = context.admin(cluster[4].address).list_topics(topic, timeout=20).topics[topic]
+    assert sorted(part.leader for part in parts.partitions.values()) == [1, 2, 3, 4, 5]
     return f"{took:.2f} s"
+
+
+def free_row(count, behind):
+    """A port with `count - 1` free ones after it, and as many that far behind."""
+    while True:
+        first = procs.free_port()
+        row = range(first, first + count)
+        if not any(procs.listening(port + more) for port in row for more in (0, behind)):
+            return first
+
+
+@suite.scenario
+def dev_runs_five_on_ports_in_a_row(context):
+    """`tidelog dev --brokers 5 --port P`: five processes at P to P + 4 are one cluster."""
+    first = free_row(5, 100)
+    with tempfile.TemporaryDirectory(prefix="tidelog-five-") as home:
+        log = pathlib.Path(home) / "log"
+        with open(log, "wb") as out:
+            child = procs.spawn([binary(), "dev", "--brokers", "5", "--port", first,
+                                 "--admin-port", "0", "--data-dir", f"{home}/data"],
+                                stdout=out, stderr=out)
+        try:
+            procs.wait_until(lambda: "\ntidelog is ready: 5 brokers at " in log.read_text(),
+                             "five brokers are one cluster", 60, alive=child)
+            began = time.monotonic()
+            told = set()
+            for port in range(first, first + 5):
+                listed = context.admin(f"127.0.0.1:{port}").list_topics(timeout=10)
+                told.add(listed.cluster_id)
+                at = [(one.id, one.port) for one in listed.brokers.values()]
+                assert sorted(at) == [(node, first + node) for node in range(5)], at
+            assert len(told) == 1, told
+            child.terminate()
+            assert child.wait(30) == 0, log.read_text()
+            return f"asked and stopped in {time.monotonic() - began:.1f} s"
+        finally:
+            procs.kill(child)
 
 
 @suite.scenario

@@ -1,13 +1,18 @@
-"""Runs the scenarios: python -m tests.cluster [--long] [--seed N] [NAME...]."""
+"""Runs the scenarios: python -m tests.cluster [--long] [--seed N] [--peer kafka] [NAME...].
+
+Kafka can be the peer of those scenarios that say so.
+"""
 
 import argparse
 import sys
 
 # They register their scenarios.
 from . import clients, failover, formation, isolation, load, quorum  # noqa: F401
-from . import refusals, roles, room  # noqa: F401
+from . import racks, refusals, roles, room  # noqa: F401
 from . import suite
 from .context import Context
+from ..harness.cluster import Member
+from .kafka import KafkaMember
 
 
 def main():
@@ -15,10 +20,12 @@ def main():
     parser = argparse.ArgumentParser(prog="cluster")
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--peer", choices=["kafka"], help="Apache Kafka in the place of ours")
     parser.add_argument("only", nargs="*", help="run scenarios whose name holds one of these")
     options = parser.parse_args()
     topics, seconds = (1_000, 60) if options.long else (150, 12)
-    context = Context(options.seed, topics, seconds, options.long)
+    kind = KafkaMember if options.peer else Member
+    context = Context(options.seed, topics, seconds, options.long, kind)
     try:
         failed = suite.run(context, options.only)
     finally:

@@ -6,15 +6,17 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from ..harness import net, procs, tools
-from ..harness.cluster import Cluster
+from ..harness.cluster import Cluster, Member
 from ..harness.kafka_tools import KafkaTools
 
 
 class Context:
     """One cluster shared by the scenarios that leave it whole."""
 
-    def __init__(self, seed, topics, seconds, long=False):
+    def __init__(self, seed, topics, seconds, long=False, kind=Member):
         self.seed, self.topics, self.seconds, self.long = seed, topics, seconds, long
+        # Whose processes they are.
+        self.kind = kind
         self.tools = KafkaTools()
         self.kcat_path = tools.kcat()
         self._cluster = None
@@ -27,13 +29,13 @@ class Context:
     def cluster(self):
         """Three brokers that serve."""
         if self._cluster is None:
-            self._cluster = Cluster()
+            self._cluster = Cluster(kind=self.kind)
             self._cluster.start()
         return self._cluster
 
     def own(self, **options):
         """A cluster for one scenario, not started."""
-        cluster = Cluster(**options)
+        cluster = Cluster(kind=self.kind, **options)
         self._own.append(cluster)
         return cluster
 

@@ -50,15 +50,16 @@ class Reader:
 
 
 def brokers(raw):
-    """The ids of the brokers that clients are told of."""
+    """The brokers that clients are told of: {id: rack}."""
     answer = raw.request(METADATA, 4, struct.pack(">ib", 0, 0))
     if answer is None:
         raise ConnectionError("closed")
-    fields, found = Reader(answer), []
+    fields, found = Reader(answer), {}
     fields.take("i")
     for _ in range(fields.take("i")):
-        found.append(fields.take("i"))
-        fields.string(), fields.take("i"), fields.string()
+        node = fields.take("i")
+        fields.string(), fields.take("i")
+        found[node] = fields.string()
     return found
 
 

@@ -67,6 +67,25 @@ pub enum Error {
          must not vote again. Restore it from a copy{}", .0.display(), OR_JOIN_ANEW
     )]
     QuorumStateMissing(std::path::PathBuf),
+    /// What is there of its votes cannot be understood.
+    #[error(
+        "{} cannot be read: {why}. This node may have voted, and must not vote again. Nothing was \
+         changed; restore the file from a copy{}", file.display(), OR_JOIN_ANEW
+    )]
+    QuorumStateUnreadable {
+        /// The file.
+        file: std::path::PathBuf,
+        /// What is wrong with it.
+        why: quorum::Error,
+    },
+    /// What the files of the metadata log say cannot be followed.
+    #[error("{}: {why}", path.display())]
+    MetadataUnreadable {
+        /// The directory, or the file if it is one.
+        path: std::path::PathBuf,
+        /// Why.
+        why: Box<Error>,
+    },
     /// A record of the metadata log does not decode.
     #[error("metadata log: {0}")]
     Decode(#[from] wire::codec::DecodeError),
@@ -119,11 +138,14 @@ pub enum Error {
          what only they hold, set tidelog.log.dirs.abandoned to these ids", join(.0)
     )]
     LogDirsMissing(Vec<Uuid>),
-    /// The log directories and the metadata log name different clusters.
-    #[error("the log directories belong to cluster {directories}, the metadata log to {log}")]
+    /// This node and its metadata log are of different clusters.
+    #[error(
+        "this node belongs to cluster {own} (by its log directories or tidelog.cluster.id), the \
+         metadata log to {log}"
+    )]
     TwoClusters {
-        /// In `meta.properties`.
-        directories: String,
+        /// In `meta.properties`, or in the configuration.
+        own: String,
         /// In the metadata log.
         log: String,
     },
@@ -152,6 +174,16 @@ fn join(ids: &[Uuid]) -> String {
 }
 
 impl Error {
+    /// With where that was found, unless it says so already.
+    pub(crate) fn of_metadata_at(self, path: &std::path::Path) -> Self {
+        match self {
+            Self::Replay(_) | Self::Decode(_) | Self::Quorum(_) => {
+                Self::MetadataUnreadable { path: path.to_path_buf(), why: Box::new(self) }
+            }
+            error => error,
+        }
+    }
+
     /// The failed disk call beneath, if that is what it was. Unless it heals, the directory has to
     /// go offline.
     #[must_use]

@@ -25,15 +25,22 @@ use crate::register::{enrolment, register, registrar};
 
 /// The disk as found: its directories, and whose they are.
 struct Disks {
-    dirs: LogDirs,
+    dirs: Arc<LogDirs>,
     /// Holds the lock on `metadata.log.dir` when that is not one of `log.dirs`.
     metadata_dirs: Option<LogDirs>,
-    /// Unknown to a fresh node of several.
-    cluster_id: Option<String>,
+    /// The cluster that they belong to; unknown to a fresh node of several.
+    formed_id: Option<String>,
     metadata_dir: Arc<LogDir>,
     metadata_dir_id: Uuid,
     /// Whether the metadata log's directory had an id when it was found.
     was_formatted: bool,
+}
+
+impl Disks {
+    /// The cluster that this node takes part in, or shall.
+    fn cluster_id<'a>(&'a self, config: &'a NodeConfig) -> Option<&'a String> {
+        self.formed_id.as_ref().or(config.cluster_id.as_ref())
+    }
 }
 
 impl Node {
@@ -62,7 +69,7 @@ impl Node {
         let sessions = SessionCache::new(config.fetch_session_slots, random.next());
         let groups = Groups::new(config.groups.clone(), Random::new(random.next()));
         let applying = Applying { random: Random::new(random.next()), loaded: false };
-        let dirs = Arc::new(disks.dirs);
+        let dirs = Arc::clone(&disks.dirs);
         let mut plane = Plane::new(PlaneArgs {
             registrar: registrar(&config, &dirs, &mut random),
             enrolment: enrolment(&config, &mut random),
@@ -72,9 +79,9 @@ impl Node {
             settings: config.settings.clone(),
             config: config.quorum.clone(),
             own: ReplicaKey { id: config.node_id, directory: disks.metadata_dir_id },
-            cluster_id: disks.cluster_id.clone(),
+            cluster_id: disks.cluster_id(&config).cloned(),
         });
-        let broker_epoch = match disks.cluster_id.as_deref().filter(|_| config.quorum.is_alone()) {
+        let broker_epoch = match disks.formed_id.as_deref().filter(|_| config.quorum.is_alone()) {
             Some(cluster_id) => {
                 plane.start_alone(now_ms)?;
                 register(&config, &dirs, cluster_id, &mut plane)?
@@ -85,7 +92,7 @@ impl Node {
         let (image, image_end) = (plane.image().clone(), plane.applied());
         say_what_is_not_enforced(&image, &notices);
         let node = Self {
-            cluster_id: disks.cluster_id.map(OnceLock::from).unwrap_or_default(),
+            cluster_id: disks.formed_id.map(OnceLock::from).unwrap_or_default(),
             broker_epoch: AtomicI64::new(broker_epoch),
             image: ArcSwap::from_pointee(image),
             image_end: AtomicI64::new(image_end.0),
@@ -155,12 +162,14 @@ fn open_dirs(
         metadata_dirs = Some(open(&paths, stored.as_deref().or(wanted))?);
     }
     let known = stored.or_else(|| metadata_dirs.as_ref().and_then(LogDirs::cluster_id));
-    let mut cluster_id = known.or_else(|| config.cluster_id.clone());
-    if config.quorum.is_alone() && cluster_id.is_none() {
-        cluster_id = Some(random.uuid().to_string());
+    let mut formed_id = known;
+    if config.quorum.is_alone() && formed_id.is_none() {
+        let new = config.cluster_id.clone().unwrap_or_else(|| random.uuid().to_string());
+        formed_id = Some(new);
     }
-    // A fresh node of several learns it from the metadata log.
-    let name = cluster_id.as_deref().unwrap_or_default();
+    // A fresh node of several learns it from the metadata log: what the configuration says binds
+    // the disk once there is such a cluster, so that it can be corrected until then.
+    let name = formed_id.as_deref().unwrap_or_default();
     let holder = metadata_dirs.as_ref().unwrap_or(&dirs);
     let fresh = |dir: &&Arc<LogDir>| dir.id().is_none() && !dir.is_offline();
     let is_metadata_dir = |dir: &&Arc<LogDir>| dir.path() == metadata_dir;
@@ -180,7 +189,8 @@ fn open_dirs(
     let with_id = dir.filter(|dir| !dir.is_offline()).and_then(|dir| Some((dir.id()?, dir)));
     let (metadata_dir_id, metadata_dir) =
         with_id.ok_or_else(|| Error::MetadataDirOffline(metadata_dir.join(DIRECTORY)))?;
-    Ok(Disks { dirs, metadata_dirs, cluster_id, metadata_dir, metadata_dir_id, was_formatted })
+    let dirs = Arc::new(dirs);
+    Ok(Disks { dirs, metadata_dirs, formed_id, metadata_dir, metadata_dir_id, was_formatted })
 }
 
 /// A voter whose metadata log is gone has forgotten what it voted and what it acknowledged: it is
@@ -231,7 +241,7 @@ fn quorum_config(config: &NodeConfig, disks: &Disks, random: &mut Random) -> quo
     quorum.snapshot_interval_ms = config.metadata_snapshot_interval_ms;
     if !config.quorum.is_alone() {
         quorum.endpoints.clone_from(&config.quorum.endpoints);
-        quorum.cluster_id.clone_from(&disks.cluster_id);
+        quorum.cluster_id = disks.cluster_id(config).cloned();
         quorum.bootstrap = config.quorum.bootstrap.clone();
         quorum.auto_join = config.quorum.auto_join;
         quorum.seed = random.next();

@@ -53,8 +53,7 @@ pub(crate) fn register(
     plane: &mut Plane,
 ) -> Result<i64, Error> {
     if let Some(log) = plane.image().cluster_id().filter(|id| *id != cluster_id) {
-        let directories = cluster_id.to_owned();
-        return Err(Error::TwoClusters { directories, log: log.to_owned() });
+        return Err(Error::TwoClusters { own: cluster_id.to_owned(), log: log.to_owned() });
     }
     if plane.image().kept.access_control_entries() > 0 {
         return Err(Error::AccessControl(plane.image().kept.access_control_entries()));

@@ -8,7 +8,7 @@ use wire::frame::{RequestHeader, decode_request_header};
 use wire::messages::describe_cluster_response::DescribeClusterResponse;
 use wire::messages::envelope_request::EnvelopeRequest;
 use wire::messages::envelope_response::EnvelopeResponse;
-use wire::records_slot::concat;
+use wire::records_slot::{Piece, concat};
 
 use super::plane::{Plane, is_own, not_controller};
 use super::{Asker, ControlEffect, ControlRequest, ControlResponse, Token, raft_messages};
@@ -174,6 +174,12 @@ fn is_forwarded(request: &ControlRequest) -> bool {
     )
 }
 
+/// What goes into an envelope of a frame.
+pub(super) fn without_length(pieces: Vec<Piece>) -> Bytes {
+    let frame = concat(pieces);
+    frame.slice(FRAME_LENGTH_BYTES.min(frame.len())..)
+}
+
 /// The request in an envelope, if it is one that may be there.
 fn unpack(data: Bytes) -> Option<(RequestHeader, ControlRequest)> {
     let (header, mut body) = decode_request_header(data).ok()?;
@@ -189,9 +195,8 @@ fn read(header: &RequestHeader, body: &mut Reader) -> Option<ControlRequest> {
 fn enclose(response: &ControlResponse, correlation_id: i32, version: i16) -> EnvelopeResponse {
     match response.encode(correlation_id, version) {
         Ok(pieces) => {
-            let frame = concat(pieces);
-            let data = frame.slice(FRAME_LENGTH_BYTES.min(frame.len())..);
-            EnvelopeResponse { response_data: Some(data), ..Default::default() }
+            let response_data = Some(without_length(pieces));
+            EnvelopeResponse { response_data, ..Default::default() }
         }
         Err(_) => EnvelopeResponse {
             error_code: ErrorCode::UnknownServerError.into(),

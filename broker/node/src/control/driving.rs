@@ -139,11 +139,11 @@ impl Node {
             return Err(Error::AccessControl(entries));
         }
         let Some(log) = plane.image().cluster_id() else { return Ok(()) };
-        if let Some(known) = self.cluster_id.get() {
-            if known != log {
-                let directories = known.clone();
-                return Err(Error::TwoClusters { directories, log: log.to_owned() });
-            }
+        let met = self.cluster_id.get();
+        if let Some(known) = met.or(self.config.cluster_id.as_ref()).filter(|known| *known != log) {
+            return Err(Error::TwoClusters { own: known.clone(), log: log.to_owned() });
+        }
+        if met.is_some() {
             return Ok(());
         }
         let log = log.to_owned();

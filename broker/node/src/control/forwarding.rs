@@ -10,17 +10,14 @@ use wire::ErrorCode;
 use wire::ids::BrokerId;
 use wire::messages::envelope_request::EnvelopeRequest;
 use wire::messages::envelope_response::EnvelopeResponse;
-use wire::records_slot::concat;
 
-use super::asking::Reply;
+use super::asking::{Reply, without_length};
 use super::neighbours::Neighbour;
 use super::plane::Plane;
 use super::{Asker, ControlEffect, ControlRequest, ControlResponse, Token, raft_messages};
 
 /// The most questions that wait for a controller.
 const PARKED_MAX: usize = 4_096;
-/// The length before a frame, which an envelope does without.
-const FRAME_LENGTH_BYTES: usize = 4;
 
 /// A question on its way to another node.
 #[derive(Debug)]
@@ -270,9 +267,9 @@ impl Plane {
 fn envelope(forward: &Forward) -> Option<EnvelopeRequest> {
     let asker = &forward.asker;
     let client_id = (!asker.client_id.is_empty()).then_some(asker.client_id.as_str());
-    let frame = concat(forward.request.encode(0, client_id, asker.version).ok()?);
+    let pieces = forward.request.encode(0, client_id, asker.version).ok()?;
     Some(EnvelopeRequest {
-        request_data: frame.slice(FRAME_LENGTH_BYTES.min(frame.len())..),
+        request_data: without_length(pieces),
         request_principal: None,
         client_host_address: Bytes::from(asker.client_address.clone()),
     })

@@ -51,7 +51,9 @@ pub(super) fn load(
             return Err(Error::QuorumStateMissing(state));
         }
     } else {
-        loader.quorum_state(&read_file(disk, &state, QUORUM_STATE_BYTES_MAX)?)?;
+        let content = read_file(disk, &state, QUORUM_STATE_BYTES_MAX)?;
+        let read = loader.quorum_state(&content);
+        read.map_err(|why| Error::QuorumStateUnreadable { file: state, why })?;
     }
     let mut image = Image::default();
     let mut image_end = Offset(0);
@@ -64,10 +66,18 @@ pub(super) fn load(
         let path = dir.join(newest.file_name());
         let file = read_file(disk, &path, SNAPSHOT_BYTES_MAX)?;
         let read = loader.newest_snapshot(newest, Bytes::from(file));
-        let records = read.map_err(|why| Error::MetadataSnapshot { file: path, why })?;
-        image = image.apply(&decode(records)?)?.0;
+        let records = read.map_err(|why| Error::MetadataSnapshot { file: path.clone(), why })?;
+        image = state_of(records).map_err(|why| why.of_metadata_at(&path))?;
         image_end = newest.end_offset;
     }
+    let tail = tail(log, &mut loader, image_end).map_err(|why| why.of_metadata_at(dir))?;
+    let quorum = loader.finish(log.log_start_offset(), log.end_offset());
+    let quorum = quorum.map_err(|why| Error::from(why).of_metadata_at(dir))?;
+    Ok(LoadedQuorum { quorum, image, image_end, tail })
+}
+
+/// Shows the log to the loader. Gives what lies beyond the newest snapshot.
+fn tail(log: &Log, loader: &mut Loader, image_end: Offset) -> Result<VecDeque<Tail>, Error> {
     let end = log.end_offset();
     let mut next = log.log_start_offset();
     let mut tail = VecDeque::new();
@@ -85,8 +95,11 @@ pub(super) fn load(
         }
         next = slice.next_offset;
     }
-    let quorum = loader.finish(log.log_start_offset(), end)?;
-    Ok(LoadedQuorum { quorum, image, image_end, tail })
+    Ok(tail)
+}
+
+fn state_of(records: Vec<Bytes>) -> Result<Image, Error> {
+    Ok(Image::default().apply(&decode(records)?)?.0)
 }
 
 pub(super) fn decode(values: Vec<Bytes>) -> Result<Vec<MetadataRecord>, Error> {

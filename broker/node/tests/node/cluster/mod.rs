@@ -162,23 +162,7 @@ fn what_was_not_committed_is_cut() {
 
 #[test]
 fn a_wiped_node_takes_the_snapshot_and_votes_anew() {
-    let mut world = World::new(3, 5);
-    world.snapshot_bytes = 2_000;
-    for at in 0..3 {
-        world.kill(at);
-        world.start(at);
-    }
-    let leader = world.settle();
-    for n in 0..40 {
-        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
-    }
-    // What snapshots stand for is given up after a week.
-    world.now += 8 * 24 * 3_600_000;
-    world.run(3_000);
-    let leader = world.settle();
-    for n in 40..60 {
-        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
-    }
+    let (mut world, leader) = World::with_a_snapshot_to_take(5);
     let wiped = (leader + 1) % 3;
     world.wipe(wiped);
     let votes = |world: &World| {
@@ -254,14 +238,12 @@ fn a_broker_that_stops_is_let_go() {
     let leader = world.settle();
     world.agree();
     let going = (leader + 1) % 3;
-    world.tell(going, tidelog_node::ControlEvent::Shutdown);
-    world.until("it may stop", 3_000, |world| world.hosts[going].may_stop);
+    world.stop_gently(going);
     let image = world.node(leader).image();
     assert!(!image.brokers.get(BrokerId(going as i32)).unwrap().is_active());
     // The controller itself: another takes over at once.
     let now = world.leader().unwrap();
-    world.tell(now, tidelog_node::ControlEvent::Shutdown);
-    world.until("it may stop", 5_000, |world| world.hosts[now].may_stop);
+    world.stop_gently(now);
 }
 
 #[test]
@@ -294,8 +276,7 @@ fn a_clean_stop_is_told_at_the_next_start() {
     let going = (leader + 1) % 3;
     let id = BrokerId(going as i32);
     let epoch = world.node(leader).image().brokers.get(id).unwrap().epoch;
-    world.tell(going, tidelog_node::ControlEvent::Shutdown);
-    world.until("it may stop", 3_000, |world| world.hosts[going].may_stop);
+    world.stop_gently(going);
     world.node(going).shutdown(world.now).unwrap();
     world.kill(going);
     world.registrations.clear();

@@ -98,6 +98,28 @@ fn a_voter_that_has_forgotten_its_votes_does_not_vote() {
     world.agree();
 }
 
+#[test]
+fn a_garbled_file_of_the_metadata_directory_is_refused_with_its_path() {
+    let (mut world, victim) = stopped(19);
+    let disk = world.hosts[victim].disk.clone();
+    for (file, garbage) in [
+        ("/data/__cluster_metadata-0/quorum-state", &b"{\"clusterId\":"[..]),
+        ("/data/__cluster_metadata-0/quorum-state", b"\xff\x00"),
+        ("/data/__cluster_metadata-0/quorum-state", b""),
+        ("/data/meta.properties", b"version=1\nnode.id=zero\n"),
+    ] {
+        let path = Path::new(file);
+        let kept = read_file(&disk, path, 1 << 20).unwrap();
+        storage::disk::write_file_atomically(&disk, path, garbage).unwrap();
+        let said = refusal(&world, victim).to_string();
+        assert!(said.contains(file), "{said}");
+        storage::disk::write_file_atomically(&disk, path, &kept).unwrap();
+    }
+    world.start(victim);
+    world.settle();
+    world.agree();
+}
+
 /// The metadata log's directory alone is gone, its log directory still has its id.
 #[test]
 fn a_voter_whose_metadata_log_is_gone_is_a_new_one() {
@@ -132,16 +154,7 @@ fn snapshot(disk: &SimDisk) -> Option<PathBuf> {
 
 #[test]
 fn a_snapshot_that_is_bent_or_short_is_refused_by_name() {
-    let mut world = World::new(3, 18);
-    world.snapshot_bytes = 2_000;
-    for at in 0..3 {
-        world.kill(at);
-        world.start(at);
-    }
-    let leader = world.settle();
-    for n in 0..30 {
-        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
-    }
+    let (mut world, leader) = World::with_snapshots(18);
     world.agree();
     let victim = (leader + 1) % 3;
     world.kill(victim);
@@ -187,13 +200,9 @@ fn said(world: &World, at: usize) -> String {
 #[test]
 fn a_disk_of_another_cluster_ends_the_node_and_both_are_named() {
     let (mut ours, our_id, victim) = with_a_place(21);
-    let mut theirs = World::new(3, 22);
-    for at in 0..3 {
-        theirs.kill(at);
-        theirs.hosts[at].disk = SimDisk::new(500 + at as u64);
-        theirs.hosts[at].cluster_id = Some("theirs".to_owned());
-        theirs.start(at);
-    }
+    let mut theirs = World::off(3, 500);
+    theirs.hosts.iter_mut().for_each(|host| host.cluster_id = Some("theirs".to_owned()));
+    theirs.start_all();
     theirs.settle();
     theirs.agree();
     theirs.hosts.iter_mut().for_each(|host| host.node = None);
@@ -219,6 +228,37 @@ fn a_fresh_disk_with_a_wrong_cluster_id_ends_the_node() {
     assert!(why.contains(&our_id) && why.contains("wrong"), "{why}");
     world.kill(victim);
     others_go_on(&mut world, victim);
+}
+
+#[test]
+fn a_cluster_id_binds_no_disk_before_there_is_such_a_cluster() {
+    let mut world = World::off(3, 28);
+    let wrong = ["one", "two", "three"];
+    for (host, id) in world.hosts.iter_mut().zip(wrong) {
+        host.cluster_id = Some(id.to_owned());
+    }
+    world.start_all();
+    world.run(5_000);
+    assert_eq!(world.leader(), None, "three ids make no cluster");
+    for at in 0..3 {
+        assert!(!said(&world, at).is_empty(), "{at} says that the others are of another cluster");
+        world.kill(at);
+        world.hosts[at].cluster_id = Some("right".to_owned());
+    }
+    world.start_all();
+    let leader = world.settle();
+    world.agree();
+    assert!((0..3).all(|at| world.node(at).cluster_id() == "right"));
+    // Now it does, on every disk.
+    for at in [leader, (leader + 1) % 3] {
+        world.kill(at);
+        world.hosts[at].cluster_id = Some("wrong".to_owned());
+        let error = refusal(&world, at).to_string();
+        assert!(error.contains("right") && error.contains("wrong"), "{error}");
+        world.hosts[at].cluster_id = None;
+        world.start(at);
+        world.settle();
+    }
 }
 
 #[test]
@@ -298,23 +338,7 @@ fn a_newer_metadata_version_ends_the_nodes_by_name() {
 
 /// The leader's newest snapshot, and all nodes, when another node has to take that snapshot.
 fn with_a_snapshot_to_take(seed: u64) -> (World, usize, usize) {
-    let mut world = World::new(3, seed);
-    world.snapshot_bytes = 2_000;
-    for at in 0..3 {
-        world.kill(at);
-        world.start(at);
-    }
-    let leader = world.settle();
-    for n in 0..30 {
-        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
-    }
-    // What snapshots stand for is given up after a week.
-    world.now += 8 * 24 * 3_600_000;
-    world.run(3_000);
-    let leader = world.settle();
-    for n in 30..60 {
-        assert_eq!(world.create(leader, &format!("topic-{n}")), ErrorCode::None);
-    }
+    let (mut world, leader) = World::with_a_snapshot_to_take(seed);
     world.agree();
     let wiped = (leader + 1) % 3;
     world.wipe(wiped);

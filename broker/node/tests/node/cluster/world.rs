@@ -2,6 +2,7 @@
 //! virtual time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use storage::disk::Disk;
@@ -85,6 +86,34 @@ pub(crate) struct World {
 impl World {
     /// `count` machines with empty disks and one configuration, switched on.
     pub(crate) fn new(count: usize, seed: u64) -> Self {
+        let mut world = Self::off(count, seed);
+        world.start_all();
+        world
+    }
+
+    /// Three machines that take snapshots often and have made 30 topics, and who leads them.
+    pub(crate) fn with_snapshots(seed: u64) -> (Self, usize) {
+        let mut world = Self::off(3, seed);
+        world.snapshot_bytes = 2_000;
+        world.start_all();
+        let leader = world.settle();
+        world.create_some(leader, 0..30);
+        (world, leader)
+    }
+
+    /// As [`Self::with_snapshots`], after the time for which the log keeps what snapshots stand
+    /// for: a fresh disk has to take one. There are 60 topics by then.
+    pub(crate) fn with_a_snapshot_to_take(seed: u64) -> (Self, usize) {
+        let (mut world, _) = Self::with_snapshots(seed);
+        world.now += 8 * 24 * 3_600_000;
+        world.run(3_000);
+        let leader = world.settle();
+        world.create_some(leader, 30..60);
+        (world, leader)
+    }
+
+    /// The same machines, switched off.
+    pub(crate) fn off(count: usize, seed: u64) -> Self {
         let host = |at: usize| Host {
             disk: SimDisk::new(seed + at as u64),
             gate: Arc::default(),
@@ -97,7 +126,7 @@ impl World {
             may_stop: false,
             fatal: None,
         };
-        let mut world = Self {
+        Self {
             now: NOW,
             hosts: (0..count).map(host).collect(),
             snapshot_bytes: 20 << 20,
@@ -109,9 +138,11 @@ impl World {
             next_token: 0,
             asked_at_random: 0,
             registrations: Vec::new(),
-        };
-        (0..count).for_each(|at| world.start(at));
-        world
+        }
+    }
+
+    pub(crate) fn start_all(&mut self) {
+        (0..self.hosts.len()).for_each(|at| self.start(at));
     }
 
     pub(crate) fn config(&self, at: usize) -> NodeConfig {
@@ -147,6 +178,12 @@ impl World {
         host.ready = false;
         let seed = (at as u64) << 32 | host.life << 16 | next;
         host.node = Some(Node::open(config, disk, now, seed).unwrap());
+    }
+
+    /// Tells a node to stop, and waits until it may.
+    pub(crate) fn stop_gently(&mut self, at: usize) {
+        self.tell(at, ControlEvent::Shutdown);
+        self.until("it may stop", 5_000, |world| world.hosts[at].may_stop);
     }
 
     /// Power fails: what was not synced may be lost.
@@ -254,6 +291,13 @@ impl World {
         let token = self.ask(at, create_request(name));
         self.until("an answer", 40_000, |world| world.answers.contains_key(&token));
         code_of(&self.answers[&token])
+    }
+
+    /// Makes `topic-<n>` for each of these.
+    fn create_some(&mut self, at: usize, numbers: Range<usize>) {
+        for n in numbers {
+            assert_eq!(self.create(at, &format!("topic-{n}")), ErrorCode::None);
+        }
     }
 
     fn token(&mut self) -> Token {

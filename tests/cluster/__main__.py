@@ -1,6 +1,6 @@
 """Runs the scenarios: python -m tests.cluster [--long] [--seed N] [--peer kafka] [NAME...].
 
-Kafka can be the peer of those scenarios that say so.
+With Kafka as the peer only those run that can; what they assert is what both do.
 """
 
 import argparse
@@ -8,11 +8,13 @@ import sys
 
 # They register their scenarios.
 from . import clients, failover, formation, isolation, load, quorum  # noqa: F401
-from . import racks, refusals, roles, room  # noqa: F401
+from . import racks, refusals, roles, room, settings, unregister  # noqa: F401
 from . import suite
 from .context import Context
 from ..harness.cluster import Member
 from .kafka import KafkaMember
+
+WITH_KAFKA = ["racks::", "settings::"]
 
 
 def main():
@@ -27,7 +29,8 @@ def main():
     kind = KafkaMember if options.peer else Member
     context = Context(options.seed, topics, seconds, options.long, kind)
     try:
-        failed = suite.run(context, options.only)
+        only = options.only or (WITH_KAFKA if options.peer else ())
+        failed = suite.run(context, only)
     finally:
         context.close()
     sys.exit(1 if failed else 0)

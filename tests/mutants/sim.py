@@ -28,8 +28,9 @@ MUTANTS = [
      "let up_to_date = (request.last_epoch, request.end_offset) >= ours;",
      "let up_to_date = ours.1 <= self.log.end();"),
     ("sim-lose-a-snapshots-tail", "quorum/src/snapshot.rs",
-     "while !rest.is_empty() {",
-     "while rest.len() > 3 {"),
+     "let bytes = data_batch(next, self.id.epoch, now_ms, batch)?;",
+     "let batch = batch.get(..batch.len().div_ceil(2)).unwrap_or_default();\n"
+     "            let bytes = data_batch(next, self.id.epoch, now_ms, batch)?;"),
     ("sim-cut-records-are-applied", "node/src/metadata_log/carry_out.rs",
      "while self.tail.pop_back_if(|batch| batch.last >= end).is_some() {}", ""),
     ("sim-apply-before-commit", "node/src/metadata_log/mod.rs",

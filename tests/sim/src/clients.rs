@@ -2,7 +2,7 @@
 //! take blocks of producer ids, and runs that are over still speak. An answer that says that it is
 //! done rests on what is committed.
 
-use node::{Asker, ControlEvent, ControlRequest, ControlResponse, ListenerKind, Token};
+use node::{Asker, ControlEvent, ControlRequest, ControlResponse, ListenerKind, Role, Token};
 use wire::ErrorCode;
 use wire::ids::{BrokerId, Uuid};
 use wire::messages::add_raft_voter_request as add;
@@ -35,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) at: usize,
     life: u64,
     pub(crate) act: Act,
+    /// Whether the topic was there before, where that is known.
+    before: Option<bool>,
 }
 
 impl Act {
@@ -43,6 +45,10 @@ impl Act {
             Self::Create(name) | Self::Delete(name) => Some(name),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_removal(&self) -> bool {
+        matches!(self, Self::RemoveVoter(..))
     }
 }
 
@@ -58,13 +64,17 @@ impl World {
             return;
         }
         self.note(|| format!("a client at {at}: {act:?}"));
+        let mut before = None;
         if let Some(name) = act.topic() {
             // Until the answer, and for ever without one, it may be there or not: what was asked
             // of a controller that was cut off may yet come about.
-            let before = self.topics.insert(name.to_owned(), None);
-            if before == Some(None) {
+            before = self.topics.insert(name.to_owned(), None).unwrap_or(Some(false));
+            if before.is_none() {
                 self.muddy.insert(name.to_owned());
             }
+        }
+        if act.is_removal() {
+            self.removal_at = self.now;
         }
         let request = self.request(at, &act);
         let token = self.token();
@@ -74,7 +84,7 @@ impl World {
         if let Act::Ghost(..) | Act::UpdateVoter(..) = act {
             asker.listener = ListenerKind::Controller;
         }
-        self.clients.insert(token, Client { at, life, act });
+        self.clients.insert(token, Client { at, life, act, before });
         self.post(0, at, life, ControlEvent::Ask { token, asker, request });
     }
 
@@ -134,16 +144,24 @@ impl World {
         // The client has gone with the node that it asked, in an earlier life.
         let Some(client) = self.clients.remove(&token) else { return };
         assert_eq!(client.life, self.hosts[client.at].life);
+        if client.act.is_removal() {
+            self.removal_at = self.now;
+        }
         let code = code_of(response);
         self.note(|| format!("{:?}: {code}", client.act));
         self.last_code = Some(code);
         if let Some(name) = client.act.topic().filter(|name| !self.muddy.contains(*name)) {
-            let known = match (&client.act, code) {
+            let told = match (&client.act, code) {
                 (Act::Create(_), ErrorCode::None | ErrorCode::TopicAlreadyExists) => Some(true),
                 (_, ErrorCode::None | ErrorCode::UnknownTopicOrPartition) => Some(false),
                 _ => None,
             };
-            self.topics.insert(name.to_owned(), known);
+            // Who refuses may be a controller that was cut off and tells what was once, or one that
+            // was asked twice. A surprise counts from the last leader itself alone.
+            let state = self.node(client.at).quorum_state().unwrap();
+            let leads = state.role == Role::Leader && state.epoch == self.oracle.last_epoch();
+            let sure = code == ErrorCode::None || leads || told == client.before;
+            self.topics.insert(name.to_owned(), told.filter(|_| sure));
         }
         if code != ErrorCode::None {
             self.counts.refused += 1;

@@ -9,14 +9,15 @@ use wire::ErrorCode;
 use wire::ids::{BrokerId, Uuid};
 
 use crate::clients::Act;
-use crate::world::{
-    ELECTION_TIMEOUT_MS, End, FETCH_TIMEOUT_MS, Host, REQUEST_TIMEOUT_MS, SESSION_MS, World,
-};
+use crate::world::{ELECTION_TIMEOUT_MS, End, FETCH_TIMEOUT_MS, Host, SESSION_MS, World};
 
 /// The longest election time-out that a node draws, three times.
 const ELECTIONS_MS: i64 = 3 * 2 * ELECTION_TIMEOUT_MS;
-/// Until it is noticed that a leader is gone, and what is on its way has arrived or failed.
-const NOTICED_MS: i64 = FETCH_TIMEOUT_MS * 2 + REQUEST_TIMEOUT_MS;
+/// The longest fetch time-out that a node draws, after which it misses its leader, and a message
+/// that was on its way.
+const NOTICED_MS: i64 = FETCH_TIMEOUT_MS * 3 / 2 + 150;
+/// Longer than what was asked by a client that is gone, or heard already, is on its way.
+const REMOVAL_ON_ITS_WAY_MS: i64 = 1_000;
 const HOUR_MS: i64 = 3_600_000;
 
 pub(crate) fn run(world: &mut World) {
@@ -137,9 +138,13 @@ fn has_all_voters(world: &World, voters: &[Voter]) -> bool {
 }
 
 /// A disk is lost for good, when the cluster can bear it: there are more than two voters, nobody
-/// knows of others, and all that is committed is on the disks of all.
+/// knows of others or is about to take one away, and all that is committed is on the disks of all.
 fn lose_a_disk(world: &mut World, at: usize) {
     let Some(leader) = leader(world) else { return };
+    let removal = world.clients.values().any(|client| client.act.is_removal());
+    if removal || world.now < world.removal_at + REMOVAL_ON_ITS_WAY_MS {
+        return;
+    }
     let voters = world.node(leader).control_status().voters.clone();
     let known = voters.len() > 2 && voters.iter().all(|voter| voter.directory != Uuid::ZERO);
     let (end, epoch) = world.oracle.truth.last();

@@ -88,6 +88,8 @@ pub(crate) struct World {
     pub(crate) topics: BTreeMap<String, Option<bool>>,
     /// Topics of which it will never be known.
     pub(crate) muddy: BTreeSet<String>,
+    /// When a client last asked that a voter goes, or ceased to wait for that.
+    pub(crate) removal_at: i64,
     /// Hosts that are started again when they stop.
     pub(crate) keep_up: BTreeSet<usize>,
     pub(crate) last_code: Option<ErrorCode>,
@@ -132,6 +134,7 @@ impl World {
             producers: Producers::default(),
             topics: BTreeMap::new(),
             muddy: BTreeSet::new(),
+            removal_at: BEGIN,
             keep_up: BTreeSet::new(),
             last_code: None,
             trace: VecDeque::new(),
@@ -281,6 +284,9 @@ impl World {
             } else {
                 self.waiting.insert(token, waiting);
             }
+        }
+        if self.clients.values().any(|client| client.at == at && client.act.is_removal()) {
+            self.removal_at = self.now;
         }
         self.clients.retain(|_, client| client.at != at);
     }

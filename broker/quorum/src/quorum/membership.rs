@@ -61,9 +61,12 @@ impl Quorum {
     }
 
     pub(super) fn remove_voter(&mut self, token: u64, voter: ReplicaKey) -> Result<(), Stop> {
+        let voters = self.voters().without(voter.id);
         let checked = self.check_change().and_then(|()| {
-            if !self.voters().contains(voter.id, voter.directory) || self.voters().len() == 1 {
+            if !self.voters().contains(voter.id, voter.directory) || voters.is_empty() {
                 Err(ErrorCode::VoterNotFound)
+            } else if !self.is_followed_by_majority(&voters) {
+                Err(ErrorCode::RequestTimedOut)
             } else {
                 Ok(())
             }
@@ -72,7 +75,6 @@ impl Quorum {
             self.refuse(token, error);
             return Ok(());
         }
-        let voters = self.voters().without(voter.id);
         self.append_voters(Some(token), None, voters)
     }
 
@@ -102,6 +104,19 @@ impl Quorum {
         }
         let voters = self.voters().with(voter);
         self.append_voters(Some(token), None, voters)
+    }
+
+    /// Whether these voters could commit their own coming into force: a change that they cannot
+    /// commit is in force all the same, and nobody could lead to undo it.
+    fn is_followed_by_majority(&self, voters: &Voters) -> bool {
+        let State::Leader(leader) = &self.state else { return false };
+        let oldest = self.now().saturating_sub(self.config.fetch_timeout_ms);
+        let own = self.config.key();
+        let follows = |voter: &&Voter| {
+            let key = voter.key();
+            key.may_be(&own) || leader.fetched_at(&key).is_some_and(|at| at > oldest)
+        };
+        voters.iter().filter(follows).count() >= voters.majority()
     }
 
     fn begin_change(&mut self, change: VoterChange) {

@@ -18,6 +18,9 @@ use super::{LISTENER, Question, Sender, code, leader_id, leader_of};
 
 /// The `kraft.version`s that our voters follow.
 const KRAFT_VERSIONS: (i16, i16) = (0, 1);
+/// Why a voter cannot go now.
+const REMOVAL_REFUSED: &str = "Another change of the voters is under way, or a majority of the \
+     voters that would remain does not follow the leader, so that they could decide nothing.";
 
 pub(super) fn add(request: &AddRaftVoterRequest) -> Question {
     let endpoint = |e: &add::Listener| Endpoint {
@@ -77,9 +80,13 @@ pub(super) fn added(response: &Response) -> AddRaftVoterResponse {
 }
 
 pub(super) fn removed(response: &Response) -> RemoveRaftVoterResponse {
+    let text = match response.error {
+        ErrorCode::RequestTimedOut => Some(REMOVAL_REFUSED.to_owned()),
+        error => message(error),
+    };
     RemoveRaftVoterResponse {
         error_code: response.error.into(),
-        error_message: message(response.error),
+        error_message: text,
         ..Default::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Three nodes make one cluster: they elect, decide, pass on, lose each other and come back.
 
 mod hanging;
+mod leaving;
 mod refusing;
 mod world;
 

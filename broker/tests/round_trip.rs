@@ -119,6 +119,37 @@ fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|number| format!("value {number}")).collect()
 }
 
+/// One of three, and the others are not there.
+#[test]
+fn a_command_ends_in_its_time_where_no_cluster_has_formed() {
+    let dir = std::env::temp_dir().join(format!("tidelog-unformed-{}", std::process::id()));
+    let mut broker = Broker { running: None, dir, port: 0 };
+    broker.run(&[
+        "node.id=1",
+        "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0",
+        "controller.listener.names=CONTROLLER",
+        "controller.quorum.voters=1@127.0.0.1:1,2@127.0.0.1:2,3@127.0.0.1:3",
+    ]);
+    let timeout = Duration::from_secs(2);
+    let asked = |port: u16| {
+        let config =
+            ClientConfig { bootstrap: format!("127.0.0.1:{port}"), timeout, ..Default::default() };
+        let client = Client::new(config).unwrap();
+        let began = Instant::now();
+        let error = block_on(client.describe_quorum()).unwrap_err().to_string();
+        assert!(began.elapsed() < 2 * timeout, "{:?}", began.elapsed());
+        assert!(error.starts_with("the metadata quorum: no success within 2s"), "{error}");
+        error
+    };
+    let error = asked(broker.port);
+    assert!(error.contains("answers nothing") && error.contains("/readyz"), "{error}");
+    let controller = broker.running.as_ref().unwrap().listeners();
+    let controller = controller.iter().find(|(name, _)| name == "CONTROLLER").unwrap();
+    let error = asked(controller.1.port());
+    assert!(error.contains("knows nobody who does"), "{error}");
+    assert!(error.contains("the voters 1, 2, 3 must be up"), "{error}");
+}
+
 #[test]
 fn topics_are_made_shown_and_deleted() {
     let broker = Broker::start("topics");

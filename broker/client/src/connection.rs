@@ -126,7 +126,11 @@ impl Connection {
         let mut version = API_VERSIONS_FIRST;
         loop {
             let pending = self.start_at(&request, version).await?;
-            let (frame, correlation) = pending.waiting.frame(deadline).await?;
+            let silent = |error| match error {
+                Error::TimedOut { .. } => Error::Silent { address: self.address.to_string() },
+                error => error,
+            };
+            let (frame, correlation) = pending.waiting.frame(deadline).await.map_err(silent)?;
             // A broker that lacks the version answers at version 0, with what it has.
             let response =
                 frame::decode_response::<ApiVersionsRequest>(frame.clone(), version, correlation)

@@ -32,6 +32,16 @@ pub enum Error {
         /// The broker's address.
         address: String,
     },
+    /// The peer takes connections and does not even say what it serves.
+    #[error(
+        "{address} takes connections and answers nothing: a broker does so until a cluster has \
+         taken it in, which a majority of its controllers must be up for (on empty disks all of \
+         them). What is missing says /readyz at its tidelog.admin.port, and its log"
+    )]
+    Silent {
+        /// The broker's address.
+        address: String,
+    },
     /// The time for the call ran out.
     #[error("{what}: no success within {}{}", readable(*.after), last_words(.last.as_deref()))]
     TimedOut {
@@ -197,7 +207,10 @@ impl Error {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Disconnected { .. } | Self::Missing { .. } => true,
+            Self::Connect { .. }
+            | Self::Disconnected { .. }
+            | Self::Silent { .. }
+            | Self::Missing { .. } => true,
             Self::Broker { code, .. } => code.is_retriable(),
             _ => false,
         }

@@ -153,9 +153,9 @@ pub enum ConfigError {
     /// Two settings that exclude each other.
     #[error("{first} and {second} contradict each other: {why}")]
     Conflict {
-        /// One key, with its value.
+        /// One key, with its value and where it was set.
         first: String,
-        /// The other key, with its value.
+        /// The other key, with its value and where it was set.
         second: String,
         /// Why they do not go together.
         why: &'static str,

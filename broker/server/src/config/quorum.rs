@@ -90,8 +90,8 @@ pub(super) fn quorum(
     check_listeners(resolved, roles, listeners)?;
     if auto_join && !roles.controller {
         return Err(ConfigError::Conflict {
-            first: "controller.quorum.auto.join.enable=true".to_owned(),
-            second: "process.roles=broker".to_owned(),
+            first: resolved.placed("controller.quorum.auto.join.enable", true),
+            second: placed_roles(resolved),
             why: "only a controller votes",
         });
     }
@@ -99,9 +99,13 @@ pub(super) fn quorum(
     let formation = formation(roles, node_id, &voters, &bootstrap_servers, listeners);
     if formation != Formation::Alone {
         if roles.controller && listeners.controllers.is_empty() {
-            let expected = "the name of one of the listeners: other nodes reach the controller by \
-                            it";
-            return Err(invalid(resolved, NAMES, names(resolved)?.join(","), expected));
+            let list = if voters.is_empty() { SERVERS } else { VOTERS };
+            let expected = format!(
+                "the name of one of the listeners: by {} there are other nodes, which reach the \
+                 controller by it",
+                resolved.placed(list, resolved.list(list)?.join(","))
+            );
+            return Err(invalid(resolved, NAMES, names(resolved)?.join(","), &expected));
         }
         if formation == Formation::Join && roles.controller && !auto_join {
             notes.push(Note::Plain(
@@ -229,6 +233,11 @@ fn servers(resolved: &Resolved) -> Result<Vec<NodeAddress>, ConfigError> {
     resolved.list(SERVERS)?.into_iter().map(read).collect()
 }
 
+fn placed_roles(resolved: &Resolved) -> String {
+    let roles = resolved.list("process.roles").unwrap_or_default();
+    resolved.placed("process.roles", roles.join(","))
+}
+
 /// What the roles ask of the lists of controllers.
 fn check_roles(
     resolved: &Resolved,
@@ -238,17 +247,19 @@ fn check_roles(
     servers: &[NodeAddress],
 ) -> Result<(), ConfigError> {
     let votes = voters.iter().any(|voter| voter.id == node_id);
-    let conflict = |why| ConfigError::Conflict {
-        first: format!("node.id={node_id}"),
-        second: format!("{VOTERS}={}", resolved.list(VOTERS).unwrap_or_default().join(",")),
-        why,
+    let id_key = if resolved.is_set("node.id") { "node.id" } else { "broker.id" };
+    let id_key = if resolved.is_set(id_key) { id_key } else { "node.id" };
+    let listed = resolved.placed(VOTERS, resolved.list(VOTERS)?.join(","));
+    let conflict = |second, why| {
+        Err(ConfigError::Conflict { first: resolved.placed(id_key, node_id), second, why })
     };
     match (roles.broker, roles.controller) {
         (_, true) if !voters.is_empty() && !votes => {
-            Err(conflict("a controller is one of the voters"))
+            conflict(listed, "a controller is one of the voters")
         }
         (true, false) if votes => {
-            Err(conflict("a voter is a controller, and process.roles is broker alone"))
+            let both = format!("{listed} with {}", placed_roles(resolved));
+            conflict(both, "a voter is a controller, too")
         }
         (true, true) => Ok(()),
         _ if voters.is_empty() && servers.is_empty() => {
@@ -269,7 +280,8 @@ fn check_listeners(
 ) -> Result<(), ConfigError> {
     let named = names(resolved)?;
     let refuse = |key: &'static str, expected: &str| {
-        Err(invalid(resolved, key, resolved.list(key)?.join(","), expected))
+        let expected = format!("{expected}, as {} says", placed_roles(resolved));
+        Err(invalid(resolved, key, resolved.list(key)?.join(","), &expected))
     };
     let open = |name: &String| listeners.controllers.iter().any(|one| one.name == *name);
     match (roles.broker, roles.controller) {
@@ -277,12 +289,10 @@ fn check_listeners(
             refuse(NAMES, "the name that the controllers' listener has on their side")
         }
         (true, false) if !listeners.controllers.is_empty() => {
-            refuse("listeners", "no listener of the controller, which this process is not")
+            refuse("listeners", "no listener of the controller")
         }
         (false, true) if !listeners.clients.is_empty() => {
-            let expected = "listeners of controller.listener.names only, as process.roles is \
-                            controller alone";
-            refuse("listeners", expected)
+            refuse("listeners", "listeners of controller.listener.names only")
         }
         (_, true) if !named.iter().all(open) => refuse(NAMES, "names that listeners has as well"),
         (true, _) if listeners.clients.is_empty() => {

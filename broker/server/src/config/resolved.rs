@@ -170,6 +170,11 @@ impl Resolved {
         self.held(name).map_or(Source::Default, |held| held.at.clone())
     }
 
+    /// A key and its value, with where it was set.
+    pub(super) fn placed(&self, key: &str, value: impl std::fmt::Display) -> String {
+        format!("{key}={value} ({})", self.at(key))
+    }
+
     /// Whether some layer sets the key.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {

@@ -11,6 +11,7 @@ use metadata::topic_config::Defaults;
 use storage::directory::{DirectoryName, TopicPartition};
 use wire::ids::{Offset, Uuid};
 
+use super::def::Def;
 use super::error::ConfigError;
 use super::listeners;
 use super::quorum;
@@ -107,8 +108,8 @@ fn node(resolved: &Resolved) -> Result<NodeSettings, ConfigError> {
         (true, id) if id == node_id => id,
         (true, id) => {
             return Err(ConfigError::Conflict {
-                first: format!("node.id={node_id}"),
-                second: format!("broker.id={id}"),
+                first: resolved.placed("node.id", node_id),
+                second: resolved.placed("broker.id", id),
                 why: "they are two names of one thing, keep node.id",
             });
         }
@@ -267,7 +268,16 @@ fn check_retention(resolved: &Resolved) -> Result<(), ConfigError> {
 /// The broker's keys that a topic falls back to; the table of them is `metadata`'s.
 fn topic_defaults(resolved: &Resolved) -> Result<Defaults, ConfigError> {
     check_retention(resolved)?;
-    Ok(Defaults::from_broker(|name| resolved.set_text(name))?)
+    Defaults::from_broker(|name| resolved.set_text(name)).map_err(|error| match &error {
+        metadata::topic_config::ConfigError::InvalidValue { name, value, why } => {
+            let of_topic = |def: &&Def| def.topic == Some(*name) && resolved.is_set(def.name);
+            match super::registry::all().find(of_topic) {
+                Some(def) => invalid(resolved, def.name, value, why),
+                None => error.into(),
+            }
+        }
+        _ => error.into(),
+    })
 }
 
 fn metadata_log(resolved: &Resolved) -> Result<MetadataLogSettings, ConfigError> {

@@ -48,7 +48,7 @@ fn described(quorum: &Quorum, request: &DescribeQuorumRequest) -> DescribeQuorum
     let Some(description) = quorum.describe() else {
         return DescribeQuorumResponse {
             error_code: ErrorCode::NotLeaderOrFollower.into(),
-            error_message: Some("This node does not lead the metadata quorum.".to_owned()),
+            error_message: Some(who_leads(quorum)),
             ..Default::default()
         };
     };
@@ -57,6 +57,18 @@ fn described(quorum: &Quorum, request: &DescribeQuorumRequest) -> DescribeQuorum
         topics: vec![topic],
         nodes: quorum.voters().iter().map(node).collect(),
         ..Default::default()
+    }
+}
+
+fn who_leads(quorum: &Quorum) -> String {
+    let voters: Vec<String> = quorum.voters().iter().map(|one| one.id.to_string()).collect();
+    match quorum.leader() {
+        Some(leader) => format!("This node does not lead the metadata quorum, {leader} does."),
+        None => format!(
+            "This node does not lead the metadata quorum, and knows nobody who does; a majority of \
+             the voters {} must be up, on empty disks all of them.",
+            voters.join(", ")
+        ),
     }
 }
 

@@ -72,8 +72,12 @@ fn refusals_by_meaning() {
     let cases: &[(&[&str], &str)] = &[
         (
             &["node.id=1", "broker.id=2"],
-            "node.id=1 and broker.id=2 contradict each other: they are two names of one thing, \
-             keep node.id",
+            "node.id=1 (--set) and broker.id=2 (--set) contradict each other: they are two names \
+             of one thing, keep node.id",
+        ),
+        (
+            &["log.flush.interval.ms=-1"],
+            "--set: log.flush.interval.ms=-1: expected Value must be at least 0",
         ),
         (&["broker.id=-2"], "--set: broker.id=-2: expected -1, or a number not below 0"),
         (
@@ -138,7 +142,8 @@ fn refusals_of_listeners() {
         ),
         (
             &["listeners=C://:1", "controller.listener.names=C"],
-            "--set: listeners=C://:1: expected at least one listener that is not the controller's",
+            "--set: listeners=C://:1: expected at least one listener that is not the controller's, \
+             as process.roles=broker,controller (default) says",
         ),
         (
             &["advertised.listeners=PLAINTEXT://0.0.0.0:9092"],

@@ -73,7 +73,8 @@ fn times_are_kafkas_or_stand_in_the_table() {
 #[test]
 fn what_contradicts_itself_is_refused() {
     let ids = "controller.quorum.voters=1@a:9093,2@b:9093,3@[::1]:9093";
-    let listed = |why: &str| format!("node.id=0 and {ids} contradict each other: {why}");
+    let listed =
+        |why: &str| format!("node.id=0 (default) and {ids} (--set) contradict each other: {why}");
     let role = |text: &str| format!("process.roles={text}");
     let cases: &[(&[&str], String)] = &[
         (
@@ -86,44 +87,45 @@ fn what_contradicts_itself_is_refused() {
         (
             &[&role("broker"), "node.id=1", THREE, NAMES],
             format!(
-                "node.id=1 and {ids} contradict each other: a voter is a controller, and \
-                 process.roles is broker alone"
+                "node.id=1 (--set) and {ids} (--set) with process.roles=broker (--set) contradict \
+                 each other: a voter is a controller, too"
             ),
         ),
         (
             &[&role("broker"), THREE],
             "default: controller.listener.names=: expected the name that the controllers' \
-             listener has on their side"
+             listener has on their side, as process.roles=broker (--set) says"
                 .to_owned(),
         ),
         (
             &[&role("broker"), THREE, BOTH, NAMES],
             "--set: listeners=PLAINTEXT://:9092,CONTROLLER://:9093: expected no listener of the \
-             controller, which this process is not"
+             controller, as process.roles=broker (--set) says"
                 .to_owned(),
         ),
         (
             &[&role("controller"), "node.id=1", THREE, BOTH, NAMES],
             "--set: listeners=PLAINTEXT://:9092,CONTROLLER://:9093: expected listeners of \
-             controller.listener.names only, as process.roles is controller alone"
+             controller.listener.names only, as process.roles=controller (--set) says"
                 .to_owned(),
         ),
         (
             &[NAMES],
             "--set: controller.listener.names=CONTROLLER: expected names that listeners has as \
-             well"
+             well, as process.roles=broker,controller (default) says"
                 .to_owned(),
         ),
         (
             &["node.id=1", THREE],
-            "default: controller.listener.names=: expected the name of one of the listeners: \
-             other nodes reach the controller by it"
-                .to_owned(),
+            format!(
+                "default: controller.listener.names=: expected the name of one of the listeners: \
+                 by {ids} (--set) there are other nodes, which reach the controller by it"
+            ),
         ),
         (
             &[&role("broker"), THREE, NAMES, "controller.quorum.auto.join.enable=true"],
-            "controller.quorum.auto.join.enable=true and process.roles=broker contradict each \
-             other: only a controller votes"
+            "controller.quorum.auto.join.enable=true (--set) and process.roles=broker (--set) \
+             contradict each other: only a controller votes"
                 .to_owned(),
         ),
         (

@@ -7,8 +7,9 @@ import argparse
 import sys
 
 # They register their scenarios.
-from . import clients, failover, formation, isolation, load, quorum  # noqa: F401
-from . import racks, refusals, roles, room, settings, unregister  # noqa: F401
+from . import churn, clients, failover, formation, isolation, load  # noqa: F401
+from . import quorum, racks, refusals, roles, room, settings  # noqa: F401
+from . import unregister  # noqa: F401
 from . import suite
 from .context import Context
 from ..harness.cluster import Member

@@ -149,7 +149,8 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     if config.node.quorum.is_alone() {
         load_groups(&data, &node, &clock);
     }
-    let answers = Admin::new(Arc::clone(&node), metrics, config.metrics_level, stopping);
+    let answers =
+        Admin::new(Arc::clone(&node), metrics, config.metrics_level, stopping, opened.clone());
     let (at, when) = (Arc::clone(&node), Arc::clone(&clock));
     let upkeep = runtime::spawn_control(move || async move {
         let upkeep = maintenance::run(at, when, config.maintenance, stop.clone(), failing);

@@ -13,7 +13,7 @@ use super::Admin;
 /// Reasons told in one answer; the rest is counted.
 const REASONS_MAX: usize = 100;
 
-/// Registered, unfenced, not about to stop, and not every log directory lost; a controller alone:
+/// Taking clients, registered, unfenced, not about to stop, and not every log directory lost; a controller alone:
 /// that it knows the active one.
 pub(super) async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     match why_not_ready(&admin) {
@@ -43,6 +43,10 @@ fn why_not_ready(admin: &Admin) -> Option<String> {
     match admin.node.image().brokers.get(BrokerId(id)) {
         None => Some(with_stranger(admin, format!("broker {id} is not registered{}", led(admin)))),
         Some(broker) if broker.fenced => Some(format!("broker {id} is fenced")),
+        // What the metadata tells may be of the run before: one that was killed is not fenced yet.
+        Some(_) if !*admin.open.borrow() => {
+            Some(format!("broker {id} has not been taken in since its start{}", led(admin)))
+        }
         Some(_) => None,
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) partition_level: MetricsLevel,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Whether clients are taken.
+    pub(crate) open: watch::Receiver<bool>,
     scrapes: Arc<Semaphore>,
 }
 
@@ -67,9 +69,10 @@ impl Admin {
         metrics: Arc<Metrics>,
         partition_level: MetricsLevel,
         stopping: watch::Receiver<bool>,
+        open: watch::Receiver<bool>,
     ) -> Self {
         let scrapes = Arc::new(Semaphore::new(SCRAPES_MAX));
-        Self { node, metrics, partition_level, stopping, scrapes }
+        Self { node, metrics, partition_level, stopping, open, scrapes }
     }
 
     fn router(self) -> Router {

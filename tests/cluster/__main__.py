@@ -7,15 +7,15 @@ import argparse
 import sys
 
 # They register their scenarios.
-from . import churn, clients, failover, formation, isolation, load  # noqa: F401
-from . import quorum, racks, refusals, roles, room, settings  # noqa: F401
+from . import churn, clients, failover, features, formation, isolation  # noqa: F401
+from . import load, quorum, racks, refusals, roles, room, settings  # noqa: F401
 from . import unregister  # noqa: F401
 from . import suite
 from .context import Context
 from ..harness.cluster import Member
 from .kafka import KafkaMember
 
-WITH_KAFKA = ["racks::", "settings::"]
+WITH_KAFKA = ["features::", "racks::", "settings::"]
 
 
 def main():

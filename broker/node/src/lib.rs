@@ -35,6 +35,7 @@ mod producer_ids;
 mod quorum_state;
 mod random;
 mod reconcile;
+mod refused_snapshot;
 mod register;
 mod topics;
 mod upkeep;

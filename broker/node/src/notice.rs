@@ -105,6 +105,11 @@ pub enum Notice {
         /// Which, and which.
         text: String,
     },
+    /// What the leader gave for its snapshot of the metadata was not taken.
+    SnapshotRefused {
+        /// Which, from whom, why.
+        text: String,
+    },
     /// Records of `__consumer_offsets` that this version does not read; they are skipped.
     UnreadableGroupRecords {
         /// The partition.
@@ -195,7 +200,7 @@ impl std::fmt::Display for Notice {
                  log: they are kept, nothing enforces or uses them"
             ),
             Self::ControllerStopped { why } => write!(f, "the controller has stopped: {why}"),
-            Self::OtherCluster { text } => f.write_str(text),
+            Self::OtherCluster { text } | Self::SnapshotRefused { text } => f.write_str(text),
             Self::UnreadableGroupRecords { index, count } => {
                 write!(f, "__consumer_offsets-{index}: skipped {count} records it cannot read")
             }

@@ -232,6 +232,15 @@ pub enum Effect {
         /// The name of the file.
         name: String,
     },
+    /// What the leader gave for its snapshot is none that this node may install; it asks again.
+    SnapshotRefused {
+        /// The leader.
+        leader: BrokerId,
+        /// Which.
+        id: SnapshotId,
+        /// For people.
+        why: String,
+    },
     /// The quorum has stopped; the node must stop and start again from its disk.
     Fatal {
         /// For people.

@@ -25,7 +25,7 @@ pub(super) struct Dev {
     #[arg(long, value_name = "A", default_value_t = 9644)]
     admin_port: u16,
     /// How many brokers: each a process of its own, on ports P, P+1, ... with data in D/broker-0,
-    /// D/broker-1, ...
+    /// D/broker-1, ...; their controllers take ports P+100, P+101, ...
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..))]
     brokers: u16,

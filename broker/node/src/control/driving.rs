@@ -117,6 +117,9 @@ impl Node {
         if let Some(error) = plane.take_late_snapshot() {
             self.notices.push(Notice::Upkeep { error });
         }
+        if let Some(text) = plane.log.refused.take_news() {
+            self.notices.push(Notice::SnapshotRefused { text });
+        }
         self.show_status(plane);
         self.broker_epoch.store(self.own_epoch(plane), Ordering::Relaxed);
         if let Err(error) = self.meet_cluster(plane) {

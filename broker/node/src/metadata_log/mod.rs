@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use metadata::{Delta, Image, MetadataRecord};
-use quorum::{Destination, Event, Quorum, Request, Response};
+use quorum::{Destination, Event, Quorum, Request, Response, SnapshotId};
 use storage::checkpoints::partition_metadata;
 use storage::directory::LogDir;
 use storage::disk::Disk;
@@ -26,6 +26,7 @@ use self::durable_point::DurablePoint;
 use self::load::{LoadedQuorum, load, log_config, remove_parts, snapshots};
 use crate::error::Error;
 use crate::late_snapshot::LateSnapshot;
+use crate::refused_snapshot::RefusedSnapshot;
 
 /// The directory of the metadata log in its log directory.
 pub(crate) const DIRECTORY: &str = "__cluster_metadata-0";
@@ -54,6 +55,7 @@ pub(crate) struct MetadataLog {
     /// What was read of the log last (from, up to, at most so many bytes), while that is in it.
     served: Option<((Offset, Offset, u32), Bytes)>,
     pub(crate) late: LateSnapshot,
+    pub(crate) refused: RefusedSnapshot,
 }
 
 /// A batch of the log with the records that the state is made of.
@@ -131,11 +133,8 @@ impl MetadataLog {
         if end < synced {
             return Err(Error::MetadataCut { dir, end, synced });
         }
-        if let Some(newest) = newest.filter(|id| !alone && log.end_offset() < id.end_offset) {
-            // A crash came between the leader's snapshot and the log that it replaces.
-            if let Some(deletion) = log.restart_at(now_ms, newest.end_offset)? {
-                deletion.run(&*disk)?;
-            }
+        if let Some(newest) = newest.filter(|_| !alone) {
+            follow_snapshot(&*disk, &mut log, newest, now_ms)?;
         }
         let loaded = match load(&*disk, &dir, &log, config.clone()) {
             Err(Error::MetadataRead(ReadError::Corrupt(corruption))) => {
@@ -147,10 +146,20 @@ impl MetadataLog {
         log_dir.consume_clean_marker()?;
         log.reserve(RESERVED_BYTES);
         let LoadedQuorum { quorum, image, image_end, tail } = loaded;
-        let late = LateSnapshot::default();
-        let served = None;
-        let log =
-            Self { disk, dir, log, durable, config, quorum, image, image_end, tail, served, late };
+        let log = Self {
+            disk,
+            dir,
+            log,
+            durable,
+            config,
+            quorum,
+            image,
+            image_end,
+            tail,
+            served: None,
+            late: LateSnapshot::default(),
+            refused: RefusedSnapshot::default(),
+        };
         Ok((log, report))
     }
 
@@ -259,4 +268,19 @@ impl MetadataLog {
         out.push(Outcome::Committed { upto, image, delta });
         Ok(())
     }
+}
+
+/// Ends what a crash came into the middle of: a leader's snapshot replaces a log that ends sooner.
+fn follow_snapshot(
+    disk: &dyn Disk,
+    log: &mut Log,
+    newest: SnapshotId,
+    now_ms: i64,
+) -> Result<(), Error> {
+    if log.end_offset() < newest.end_offset
+        && let Some(deletion) = log.restart_at(now_ms, newest.end_offset)?
+    {
+        deletion.run(disk)?;
+    }
+    Ok(())
 }

@@ -43,6 +43,13 @@ impl Quorum {
         self.back_off();
     }
 
+    fn refuse_install(&mut self, id: SnapshotId, why: String) {
+        if let Some(leader) = self.leader() {
+            self.out.push(Effect::SnapshotRefused { leader, id, why });
+        }
+        self.drop_install();
+    }
+
     pub(super) fn fetched_snapshot(&mut self, response: Response) {
         if response.error != ErrorCode::None || response.epoch != self.election.epoch {
             return self.drop_install();
@@ -56,8 +63,13 @@ impl Quorum {
             return;
         }
         let next = body.position.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if bytes.is_empty() || next > body.size || body.size > SNAPSHOT_BYTES_MAX {
-            return self.drop_install();
+        if body.size > SNAPSHOT_BYTES_MAX {
+            let why = format!("{} bytes are more than the {SNAPSHOT_BYTES_MAX} allowed", body.size);
+            return self.refuse_install(body.id, why);
+        }
+        if bytes.is_empty() || next > body.size {
+            let why = format!("bytes up to {next} of {} make no piece", body.size);
+            return self.refuse_install(body.id, why);
         }
         install.position = next;
         let whole = next == body.size;
@@ -82,9 +94,14 @@ impl Quorum {
         let bytes = u64::try_from(file.len()).unwrap_or(u64::MAX);
         let snapshot = match Snapshot::parse(id, file) {
             Ok(snapshot) if id.end_offset > self.high_watermark => snapshot,
-            // Cut short, bent on the way, or overtaken.
-            _ => {
+            // Overtaken.
+            Ok(_) => {
                 self.drop_install();
+                return Ok(());
+            }
+            // Cut short, or bent: on the leader's disk or on the way.
+            Err(why) => {
+                self.refuse_install(id, why.to_string());
                 return Ok(());
             }
         };

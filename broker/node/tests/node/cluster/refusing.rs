@@ -367,6 +367,10 @@ fn a_leaders_snapshot_that_is_bent_is_not_installed() {
     let files = world.hosts[wiped].disk.list(Path::new(METADATA)).unwrap();
     let named = |name: &str| files.iter().any(|found| found.name == name);
     assert!(named(&format!("{name}.part")) && !named(name), "fetched and not installed: {files:?}");
+    let said = said(&world, wiped);
+    let of_leader = format!("as controller {leader} gives it");
+    assert_eq!(said.matches(&of_leader).count(), 1, "told, and once: {said}");
+    assert!(said.contains(name), "{said}");
     // The leader's next one is sound, and is taken.
     assert_eq!(world.create(leader, "meanwhile"), ErrorCode::None);
     world.settle();

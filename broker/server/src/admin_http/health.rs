@@ -13,8 +13,8 @@ use super::Admin;
 /// Reasons told in one answer; the rest is counted.
 const REASONS_MAX: usize = 100;
 
-/// Taking clients, registered, unfenced, not about to stop, and not every log directory lost; a controller alone:
-/// that it knows the active one.
+/// Taking clients, registered, unfenced, not about to stop, and not every log directory lost; a
+/// controller alone: that it knows the active one.
 pub(super) async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     match why_not_ready(&admin) {
         None => {

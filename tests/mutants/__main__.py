@@ -31,9 +31,10 @@ SEEDS = {"TIDELOG_QUORUM_COUNT": "2000", "TIDELOG_SIM_COUNT": "4000",
 
 
 def copy(into):
-    """The workspace without what is built."""
+    """The workspace without what is built; all of it new, so that cargo uses nothing that it built
+    of another copy."""
     keep_out = shutil.ignore_patterns("target", ".git", "__pycache__")
-    shutil.copytree(ROOT, into, dirs_exist_ok=True, ignore=keep_out)
+    shutil.copytree(ROOT, into, dirs_exist_ok=True, ignore=keep_out, copy_function=shutil.copy)
 
 
 def tests(root, crate, which):

@@ -73,6 +73,24 @@ impl World {
                 self.muddy.insert(name.to_owned());
             }
         }
+        self.ask(at, act, before);
+    }
+
+    /// A client deletes a topic and makes it again before it has an answer. What it holds is known by
+    /// its id alone.
+    pub(crate) fn remake(&mut self, at: usize, name: &str) {
+        let asked = |client: &Client| client.act.topic() == Some(name);
+        if self.clients.values().any(asked) {
+            return;
+        }
+        self.counts.remade += 1;
+        self.muddy.insert(name.to_owned());
+        self.note(|| format!("a client at {at} makes {name} again"));
+        self.ask(at, Act::Delete(name.to_owned()), None);
+        self.ask(at, Act::Create(name.to_owned()), None);
+    }
+
+    fn ask(&mut self, at: usize, act: Act, before: Option<bool>) {
         if act.is_removal() {
             self.removal_at = self.now;
         }

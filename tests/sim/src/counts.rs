@@ -38,6 +38,7 @@ counts! {
     slow_disks,
     voter_changes,
     ghosts,
+    remade,
     confirmed,
     refused,
     records,

@@ -90,6 +90,12 @@ fn trouble(world: &mut World) {
         15 => lose_a_disk(world, at),
         16 | 17 => change_voters(world, at),
         18 => ghost(world),
+        19..=22 => {
+            let name = format!("again-{}", world.random.below(2));
+            if let Some(leader) = leader(world) {
+                world.remake(leader, &name);
+            }
+        }
         _ => {}
     }
 }

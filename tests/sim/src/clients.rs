@@ -76,8 +76,8 @@ impl World {
         self.ask(at, act, before);
     }
 
-    /// A client deletes a topic and makes it again before it has an answer. What it holds is known by
-    /// its id alone.
+    /// A client deletes a topic and makes it again before it has an answer. What it holds is known
+    /// by its id alone.
     pub(crate) fn remake(&mut self, at: usize, name: &str) {
         let asked = |client: &Client| client.act.topic() == Some(name);
         if self.clients.values().any(asked) {

@@ -9,7 +9,7 @@ use storage::disk::sim::SimDisk;
 use wire::ids::{BrokerId, LeaderEpoch, Offset};
 
 use crate::logs::LogView;
-use crate::truth::{Holder, Truth};
+use crate::truth::{Committer, Holder, Truth};
 
 /// A node in this life.
 #[derive(Default)]
@@ -48,6 +48,7 @@ impl Oracle {
         if role == Role::Stopped {
             return;
         }
+        let is_first = !self.nodes.contains_key(&at);
         let seen = self.nodes.entry(at).or_default();
         assert!(epoch >= seen.epoch, "node {at} falls back to epoch {epoch}");
         let back = high_watermark < seen.high_watermark;
@@ -67,7 +68,13 @@ impl Oracle {
         }
         // It may have resigned since, in the same step.
         let leads = self.leaders.get(&epoch) == Some(&BrokerId(at as i32));
-        let committed = (high_watermark.0, epoch.0, leads);
+        let by = match (leads, is_first) {
+            (true, _) => Committer::Leader(epoch.0),
+            // It may have made a snapshot of what it committed, and lost its power, in one step.
+            (false, true) => Committer::FormerLife,
+            (false, false) => Committer::Nobody,
+        };
+        let committed = (high_watermark.0, by);
         // They may have changed since, in the same step.
         let before = std::mem::replace(&mut seen.voters, voters.to_vec());
         let either = [&before[..], voters];

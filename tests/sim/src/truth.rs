@@ -25,6 +25,15 @@ pub(crate) struct Holder {
     pub(crate) disk: SimDisk,
 }
 
+/// Who may have committed what a node takes for committed.
+pub(crate) enum Committer {
+    /// The node itself, which leads this epoch.
+    Leader(i32),
+    /// The node itself, before its power failed.
+    FormerLife,
+    Nobody,
+}
+
 #[derive(Default)]
 pub(crate) struct Truth {
     /// Each batch ever on a disk, by epoch and offset: its bytes' sum, and the batch before it.
@@ -167,20 +176,22 @@ impl Truth {
         &mut self,
         at: usize,
         (view, disk): (&LogView, &SimDisk),
-        (upto, epoch, leads): (i64, i32, bool),
+        (upto, by): (i64, Committer),
         voters: [&[Voter]; 2],
         holders: &[Holder],
     ) {
         if upto <= self.end {
             return;
         }
-        assert!(leads, "node {at} commits {upto}, which no leader did");
+        assert!(!matches!(by, Committer::Nobody), "node {at} commits {upto}, which no leader did");
         for bytes in view.batches_from(disk, self.end, upto) {
             self.replay(&bytes);
         }
         assert_eq!(self.end, upto, "node {at} commits what it has not");
-        assert_eq!(self.last_epoch, epoch, "node {at}: an older epoch's record is the last");
-        self.commits.insert(epoch, (self.end, self.last_epoch));
+        if let Committer::Leader(epoch) = by {
+            assert_eq!(self.last_epoch, epoch, "node {at}: an older epoch's record is the last");
+        }
+        self.commits.insert(self.last_epoch, (self.end, self.last_epoch));
         let holds = |voter: &&Voter| {
             let own = |holder: &&Holder| {
                 let disk = voter.directory.is_zero() || holder.directory == voter.directory;

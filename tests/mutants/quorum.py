@@ -48,8 +48,8 @@ MUTANTS = [
      "voter.may_be(&self.config.key())",
      "voter.id == self.config.node"),
     ("count-the-wiped-disk", "voters.rs",
-     "self.id == other.id && (unknown || self.directory == other.directory)",
-     "self.id == other.id && (unknown || self.directory >= Uuid::ZERO)"),
+     "self.id == voter.id && (voter.directory.is_zero() || self.directory == voter.directory)",
+     "self.id == voter.id && voter.directory >= Uuid::ZERO"),
     ("no-check-quorum", "quorum/leader.rs",
      "if self.has_lost_majority() {",
      "if self.has_lost_majority() && self.voters().is_empty() {"),
@@ -69,8 +69,8 @@ MUTANTS = [
      "if !self.is_voter() && self.log.voters.latest_at() < committed {",
      "if self.voters().is_empty() {"),
     ("wait-for-a-killed-leader", "quorum/responses.rs",
-     "if refused && now >= self.refusal_counts_at {",
-     "if refused && now < 0 {"),
+     "if refused && !lately {",
+     "if refused && !lately && now < 0 {"),
 ]
 
 # Those that the exhaustive model of broker/quorum/src/quorum/tests/model.rs has to catch.

@@ -19,8 +19,8 @@ MUTANTS = [
      "if end == self.log.start() {\n"
      "            self.out.push(Effect::Truncate { end });\n        }"),
     ("sim-count-the-wiped-disk", "quorum/src/voters.rs",
-     "self.id == other.id && (unknown || self.directory == other.directory)",
-     "self.id == other.id && (unknown || self.directory >= Uuid::ZERO)"),
+     "self.id == voter.id && (voter.directory.is_zero() || self.directory == voter.directory)",
+     "self.id == voter.id && voter.directory >= Uuid::ZERO"),
     ("sim-two-voter-changes-at-once", "quorum/src/quorum/membership.rs",
      "if !settled || leader.change.is_some() {",
      "if !settled && self.voters().is_empty() {"),

@@ -13,6 +13,9 @@ pub enum Error {
     /// `quorum-state` of a format that this version does not know.
     #[error("quorum-state has data_version {0}; this version reads 0 and 1")]
     StateVersion(i64),
+    /// `quorum-state` does not say something that must not be forgotten.
+    #[error("quorum-state has no {0}")]
+    StateField(&'static str),
     /// A directory id in `quorum-state` is not an id.
     #[error("quorum-state names a directory id that is not one")]
     StateDirectory,

@@ -63,14 +63,19 @@ impl ElectionState {
     pub fn parse(content: &[u8]) -> Result<Self, Error> {
         let json: Value = serde_json::from_slice(content)?;
         let number = |key: &str| json.get(key).and_then(Value::as_i64);
-        let id = |key: &str| number(key).and_then(|id| i32::try_from(id).ok());
+        // What is not there is no answer: a vote that is forgotten is given twice.
+        let id = |key: &'static str| {
+            let id = number(key).and_then(|id| i32::try_from(id).ok());
+            id.ok_or(Error::StateField(key))
+        };
         let version = number("data_version").unwrap_or(-1);
         if !(0..=DATA_VERSION).contains(&version) {
             return Err(Error::StateVersion(version));
         }
         let directory = match json.get("votedDirectoryId").and_then(Value::as_str) {
             Some(text) => text.parse().map_err(|_| Error::StateDirectory)?,
-            None => Uuid::ZERO,
+            None if version == 0 => Uuid::ZERO,
+            None => return Err(Error::StateField("votedDirectoryId")),
         };
         let voters = json.get("currentVoters").and_then(Value::as_array);
         let voter = |json: &Value| {
@@ -78,11 +83,11 @@ impl ElectionState {
             id.and_then(|id| i32::try_from(id).ok()).map(BrokerId)
         };
         let static_voters = voters.into_iter().flatten().filter_map(voter).collect();
-        let known = |key: &str| id(key).filter(|id| *id >= 0).map(BrokerId);
+        let known = |id: i32| (id >= 0).then_some(BrokerId(id));
         Ok(Self {
-            epoch: LeaderEpoch(id("leaderEpoch").unwrap_or(0).max(0)),
-            leader: known("leaderId"),
-            voted: known("votedId").map(|id| (id, directory)),
+            epoch: LeaderEpoch(id("leaderEpoch")?.max(0)),
+            leader: known(id("leaderId")?),
+            voted: known(id("votedId")?).map(|id| (id, directory)),
             static_voters,
         })
     }
@@ -122,5 +127,14 @@ mod tests {
         assert!(matches!(ElectionState::parse(newer), Err(Error::StateVersion(2))));
         let bad = br#"{"leaderEpoch":1,"votedDirectoryId":"x","data_version":1}"#;
         assert!(matches!(ElectionState::parse(bad), Err(Error::StateDirectory)));
+        // Without any one of its fields it would be a vote forgotten.
+        let whole = r#"{"leaderId":1,"leaderEpoch":1,"votedId":1,"votedDirectoryId":
+            "AAAAAAAAAAAAAAAAAAAAAQ","data_version":1}"#;
+        assert!(ElectionState::parse(whole.as_bytes()).is_ok());
+        for field in ["leaderId", "leaderEpoch", "votedId", "votedDirectoryId"] {
+            let without = whole.replace(field, "other");
+            let refused = ElectionState::parse(without.as_bytes());
+            assert!(matches!(refused, Err(Error::StateField(name)) if name == field), "{field}");
+        }
     }
 }

@@ -29,6 +29,12 @@ impl ReplicaKey {
         let unknown = self.directory.is_zero() || other.directory.is_zero();
         self.id == other.id && (unknown || self.directory == other.directory)
     }
+
+    /// Whether a replica that says this of itself is that voter: where the voter's disk is known
+    /// (`kraft.version` 1) by that disk alone, so who does not tell its own is none.
+    pub fn is(&self, voter: &Self) -> bool {
+        self.id == voter.id && (voter.directory.is_zero() || self.directory == voter.directory)
+    }
 }
 
 /// One voter: a node together with the disk on which its vote stands.
@@ -85,9 +91,9 @@ impl Voters {
         self.voters.iter().any(|voter| voter.id == id && voter.directory == directory)
     }
 
-    /// The voter that this disk may be.
+    /// The voter that this disk is.
     pub fn find(&self, key: &ReplicaKey) -> Option<&Voter> {
-        self.voters.iter().find(|voter| voter.key().may_be(key))
+        self.voters.iter().find(|voter| key.is(&voter.key()))
     }
 
     /// The voter of this id, whatever its disk.

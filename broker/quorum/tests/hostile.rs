@@ -346,3 +346,90 @@ fn unknown_voters_and_directories_win_nothing() {
     assert_eq!(granted, [true, false, false, false, true]);
     assert_eq!(quorum.voters().len(), 3);
 }
+
+/// Voter 1 of three, elected by the two others.
+fn lead() -> Quorum {
+    let mut quorum = open();
+    let (mut now, mut event) = (0, Event::Start);
+    while quorum.leader() != Some(BrokerId(1)) {
+        let mut effects = drive(&mut quorum, now, event);
+        while let Some(effect) = effects.pop() {
+            let Effect::Send { id, request: Request::Vote(vote), .. } = effect else { continue };
+            let response = Response {
+                error: ErrorCode::None,
+                epoch: vote.epoch,
+                leader: None,
+                endpoints: Vec::new(),
+                body: Body::Vote { granted: true },
+            };
+            effects.extend(drive(&mut quorum, now, Event::Response { id, response }));
+        }
+        (now, event) = (now + 50, Event::Tick);
+        assert!(now < 60_000, "not elected");
+    }
+    quorum
+}
+
+/// A fetch says what is on the disk that it names, and of no other: who names none commits nothing.
+#[test]
+fn a_fetch_without_a_directory_acknowledges_for_nobody() {
+    let mut quorum = lead();
+    let (epoch, end) = (quorum.epoch(), quorum.log_end());
+    let mut fetched = |directory: u8, cluster: Option<&str>| {
+        let replica = ReplicaKey { id: BrokerId(2), directory: Uuid([directory; 16]) };
+        let request = FetchRequest {
+            epoch,
+            replica,
+            offset: end,
+            last_epoch: epoch,
+            high_watermark: Offset(-1),
+            max_wait_ms: 0,
+            max_bytes: 100,
+        };
+        answer(&mut quorum, cluster, Request::Fetch(request));
+        quorum.high_watermark()
+    };
+    assert!(end > Offset(0));
+    for cluster in [None, Some("ours")] {
+        assert_eq!(fetched(0, cluster), Offset(0), "of a disk that is not told");
+        assert_eq!(fetched(9, cluster), Offset(0), "of another disk");
+    }
+    assert_eq!(fetched(2, Some("ours")), end);
+}
+
+/// One request must not use up the epochs, nor one of a node that nobody knows end an epoch.
+#[test]
+fn nobody_uses_up_the_epochs() {
+    let mut quorum = lead();
+    let before = quorum.epoch();
+    let own = voter(1).key();
+    let far = LeaderEpoch(i32::MAX);
+    let begin = BeginEpochRequest {
+        epoch: far,
+        leader: BrokerId(2),
+        endpoints: vec![endpoint(2)],
+        voter: own,
+    };
+    let end = EndEpochRequest { epoch: far, leader: BrokerId(2), successors: Vec::new() };
+    for request in [
+        vote(far.0, voter(2).key(), own, false),
+        vote(far.0, voter(9).key(), own, false),
+        Request::BeginEpoch(begin),
+        Request::EndEpoch(end),
+    ] {
+        let refused = answer(&mut quorum, Some("ours"), request).error;
+        assert_eq!((refused, quorum.epoch()), (ErrorCode::InvalidRequest, before));
+    }
+    // Unknown, and without anything that this node has not.
+    let request = VoteRequest {
+        epoch: LeaderEpoch(before.0 + 1),
+        candidate: voter(9).key(),
+        voter: own,
+        last_epoch: before,
+        end_offset: quorum.log_end(),
+        pre_vote: false,
+    };
+    let refused = answer(&mut quorum, Some("ours"), Request::Vote(request)).error;
+    assert_eq!((refused, quorum.epoch()), (ErrorCode::InvalidVoterKey, before));
+    assert_eq!(quorum.leader(), Some(BrokerId(1)));
+}

@@ -61,7 +61,7 @@ impl Quorum {
         };
         let voters = self.voters();
         let known = |voter: ReplicaKey| {
-            let mut keys = leader.replicas.keys().filter(|key| key.may_be(&voter));
+            let mut keys = leader.replicas.keys().filter(|key| key.is(&voter));
             keys.next().copied().unwrap_or(voter)
         };
         let oldest = self.now().saturating_sub(OBSERVER_MS);

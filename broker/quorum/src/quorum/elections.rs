@@ -339,7 +339,7 @@ impl Quorum {
     pub(super) fn resign(&mut self) {
         let State::Leader(leader) = &self.state else { return };
         let end = |key: &ReplicaKey| {
-            let found = leader.replicas.iter().filter(|(other, _)| other.may_be(key));
+            let found = leader.replicas.iter().filter(|(other, _)| other.is(key));
             found.map(|(_, progress)| progress.end).max()
         };
         let mut successors = self.others();

@@ -153,7 +153,7 @@ impl Leader {
     }
 
     fn replicas_of(&self, voter: &ReplicaKey) -> impl Iterator<Item = &Progress> {
-        let same = |(key, _): &(&ReplicaKey, &Progress)| key.may_be(voter);
+        let same = |(key, _): &(&ReplicaKey, &Progress)| key.is(voter);
         self.of_node(voter.id).filter(same).map(|(_, progress)| progress)
     }
 

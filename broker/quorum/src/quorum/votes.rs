@@ -1,12 +1,21 @@
 //! The requests of elections, as they come in.
 
 use wire::ErrorCode;
+use wire::ids::LeaderEpoch;
 
 use super::state::State;
 use super::{Quorum, Role};
 use crate::{BeginEpochRequest, Body, EndEpochRequest, ReplicaKey, VoteRequest};
 
+/// How many epochs a request may be ahead of this node. Elections every second take half a year for
+/// so many; the last epoch of all, which no election could follow, is out of reach of one request.
+const EPOCHS_AHEAD_MAX: i32 = 1 << 24;
+
 impl Quorum {
+    fn is_too_far(&self, epoch: LeaderEpoch) -> bool {
+        epoch.0.saturating_sub(self.election.epoch.0) > EPOCHS_AHEAD_MAX
+    }
+
     /// Whether a request is meant for this node with this disk. A node whose disk was wiped is
     /// not the voter it was: that one's votes are lost.
     fn is_meant(&self, voter: &ReplicaKey) -> bool {
@@ -20,8 +29,15 @@ impl Quorum {
         if request.epoch < self.election.epoch {
             return self.refuse(token, ErrorCode::FencedLeaderEpoch);
         }
-        if request.candidate.id == self.config.node {
+        if request.candidate.id == self.config.node || self.is_too_far(request.epoch) {
             return self.refuse(token, ErrorCode::InvalidRequest);
+        }
+        // Who is no voter as far as this node knows may be one by records that it has not seen, and
+        // then has them. Anybody else must not end an epoch.
+        let ours = (self.log.last_epoch(), self.log.end());
+        let is_ahead = (request.last_epoch, request.end_offset) > ours;
+        if self.voters().find(&request.candidate).is_none() && !is_ahead {
+            return self.refuse(token, ErrorCode::InvalidVoterKey);
         }
         self.enter_epoch(request.epoch);
         let granted = self.may_vote_for(request);
@@ -40,7 +56,7 @@ impl Quorum {
             return up_to_date && !self.hears_leader();
         }
         // In a quorum of `kraft.version` 0 the vote on disk names no directory.
-        let voted_for = |(id, directory)| ReplicaKey { id, directory }.may_be(&request.candidate);
+        let voted_for = |(id, directory)| request.candidate.is(&ReplicaKey { id, directory });
         match (self.role(), self.election.voted) {
             (Role::Candidate | Role::Leader | Role::Resigned | Role::Stopped, _) => false,
             (_, Some(voted)) => voted_for(voted),
@@ -66,7 +82,8 @@ impl Quorum {
         }
         let other = self.election.leader.is_some_and(|leader| leader != request.leader);
         let itself = request.leader == self.config.node;
-        if itself || (request.epoch == self.election.epoch && other) {
+        let too_far = self.is_too_far(request.epoch);
+        if itself || too_far || (request.epoch == self.election.epoch && other) {
             return self.refuse(token, ErrorCode::InvalidRequest);
         }
         self.enter_epoch(request.epoch);
@@ -82,6 +99,9 @@ impl Quorum {
     pub(super) fn end_epoch(&mut self, token: u64, request: &EndEpochRequest) {
         if request.epoch < self.election.epoch {
             return self.refuse(token, ErrorCode::FencedLeaderEpoch);
+        }
+        if self.is_too_far(request.epoch) {
+            return self.refuse(token, ErrorCode::InvalidRequest);
         }
         self.enter_epoch(request.epoch);
         let followed = matches!(&self.state, State::Follower(f) if f.leader == request.leader);

@@ -19,7 +19,7 @@ SETTINGS = {"log.retention.check.interval.ms": "500", "max.connections.per.ip": 
 # which costs clients nothing.
 LOADS = [("bulk", False), ("bulk", True), ("bulk", True), ("safe", False), ("small", False)]
 BUSY_LEAST = 0.9
-CHANGE = "BROKER_REGISTRATION_CHANGE_RECORD"
+CHANGE = "BrokerRegistrationChangeRecord"
 
 
 def processors():
@@ -45,7 +45,9 @@ def epoch(member):
 def changes(member):
     """How often a broker was fenced or unfenced, as its metadata log has it."""
     log = next((member.data / "__cluster_metadata-0").glob("*.log"))
-    return procs.run([binary(), "dump", log]).stdout.decode().count(CHANGE)
+    count = procs.run([binary(), "dump", log]).stdout.decode().count(CHANGE)
+    assert count > 0, f"not one {CHANGE} in {log}, though every broker was unfenced once"
+    return count
 
 
 def make_topics(context, cluster, until):

@@ -41,18 +41,15 @@ impl Quorum {
         Ok(())
     }
 
-    /// Whether a request is of another cluster. Who does not know its cluster may learn it, and is
-    /// formed with; but it elects or leads nobody whose log says more.
+    /// Whether a request is of another cluster. Who does not know its cluster may learn it; but it
+    /// elects and leads nobody who does.
     fn is_strange(&self, theirs: Option<&str>, request: &Request) -> bool {
         match (theirs, &self.config.cluster_id) {
             (Some(theirs), Some(ours)) => theirs != ours,
-            (None, Some(_)) => {
-                let elects = matches!(
-                    request,
-                    Request::Vote(_) | Request::BeginEpoch(_) | Request::EndEpoch(_)
-                );
-                elects && self.log.end() > Offset(0)
-            }
+            (None, Some(_)) => matches!(
+                request,
+                Request::Vote(_) | Request::BeginEpoch(_) | Request::EndEpoch(_)
+            ),
             (_, None) => false,
         }
     }

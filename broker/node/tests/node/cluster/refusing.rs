@@ -262,6 +262,38 @@ fn a_cluster_id_binds_no_disk_before_there_is_such_a_cluster() {
 }
 
 #[test]
+fn who_names_the_cluster_names_it_for_those_who_do_not() {
+    let name = |world: &mut World, ids: [Option<&str>; 3]| {
+        for (host, id) in world.hosts.iter_mut().zip(ids) {
+            host.cluster_id = id.map(str::to_owned);
+        }
+    };
+    for at in 0..3 {
+        let mut world = World::off(3, 40 + at as u64);
+        let mut ids = [None; 3];
+        ids[at] = Some("ours");
+        name(&mut world, ids);
+        world.start_all();
+        let took = world.until("formation", 2_000, |world| {
+            world.hosts.iter().all(|host| host.ready) && world.leader().is_some()
+        });
+        println!("formed in {took} ms");
+        assert!((0..3).all(|at| world.node(at).cluster_id() == "ours"));
+    }
+    // Nobody chooses between two names by having none.
+    let mut world = World::off(3, 43);
+    name(&mut world, [Some("one"), Some("two"), None]);
+    world.start_all();
+    world.run(5_000);
+    assert_eq!(world.leader(), None);
+    (0..3).for_each(|at| world.kill(at));
+    name(&mut world, [Some("one"), Some("one"), None]);
+    world.start_all();
+    world.settle();
+    assert!((0..3).all(|at| world.node(at).cluster_id() == "one"));
+}
+
+#[test]
 fn one_stranger_among_the_controllers_is_told_and_harms_nobody() {
     let (mut world, our_id, victim) = with_a_place(24);
     world.hosts[victim].disk = SimDisk::new(78);

@@ -119,3 +119,30 @@ def a_broker_that_is_gone_can_be_unregistered(context):
         return all(gone.node_id not in [one["id"] for one in member.health()["brokers"]]
                    for member in left)
     procs.wait_until(forgotten, "nobody lists it", 20, 0.1)
+
+
+@suite.scenario
+def controllers_move_to_other_ports_one_after_another(context):
+    """Each restarts on a new port, with the new list; the voters say so; then the leader dies."""
+    cluster = context.own()
+    cluster.start()
+    way = "--bootstrap-server", cluster.address
+    for member in cluster.members:
+        code, _ = member.stop()
+        assert code == 0, (code, member.tail())
+        member.controller_port = procs.free_port()
+        named = ",".join(f"{one.node_id}@{one.controller_address}" for one in cluster.members)
+        for one in cluster.members:
+            one.voters = named
+        member.start(wait=False)
+        cluster.wait_formed(20)
+
+        def told(place=f"CONTROLLER://{member.controller_address}"):
+            return place in status(context, *way)["CurrentVoters"]
+        procs.wait_until(told, f"the voters say where {member.node_id} is", 5, 0.1)
+    leader = int(status(context, *way)["LeaderId"])
+    cluster[leader].kill()
+    others = [one for one in cluster.members if one.node_id != leader]
+    cluster.wait_formed(20, others)
+    topic = context.topic(others[0].address, partitions=2)
+    assert topic in context.admin(others[1].address).list_topics(timeout=10).topics

@@ -100,6 +100,7 @@ impl Quorum {
             leader_high_watermark: self.high_watermark,
             install: None,
             join_at: self.after(self.config.fetch_timeout_ms),
+            move_at: self.now(),
         };
         self.leave_role(State::Follower(follower));
     }

@@ -11,6 +11,7 @@ use super::{Quorum, Stop};
 use crate::batches::{LogEntry, entries};
 use crate::{
     AddVoterRequest, Body, Effect, Error, FetchBody, Payload, ReplicaKey, Request, Response,
+    UpdateVoterRequest,
 };
 
 impl Quorum {
@@ -170,22 +171,38 @@ impl Quorum {
         }
     }
 
-    /// A node that shall vote, does not, and has what the leader has, asks to; first for the
-    /// removal of the voter that it was before it lost its disk.
+    /// What a node that has what the leader has asks for as to its own place among the voters.
     fn ask_to_join(&mut self) {
-        let now = self.now();
-        let again_at = self.after(self.config.fetch_timeout_ms);
-        let State::Follower(follower) = &mut self.state else { return };
+        let State::Follower(follower) = &self.state else { return };
+        let (now, leader) = (self.now(), follower.leader);
+        let (joins, moves) = (now >= follower.join_at, now >= follower.move_at);
         let current = self.log.end() >= follower.leader_high_watermark && follower.fetched;
-        let voters = self.log.voters.latest();
-        let own = self.config.key();
-        let wanted = self.config.auto_join && self.log.voters.kraft_version() > 0;
-        if !wanted || voters.find(&own).is_some() || !current || now < follower.join_at {
+        if !current || self.log.voters.kraft_version() == 0 {
             return;
         }
-        follower.join_at = again_at;
-        let leader = follower.leader;
-        let request = match voters.by_id(own.id) {
+        let again_at = self.after(self.config.fetch_timeout_ms);
+        let soon = self.after(self.config.fetch_timeout_ms / 4);
+        let State::Follower(follower) = &mut self.state else { return };
+        if self.log.voters.latest().find(&self.config.key()).is_none() {
+            if joins && self.config.auto_join {
+                follower.join_at = again_at;
+                let request = self.join_request();
+                self.send(Some(leader), Asked::Join, request);
+            }
+        } else if moves && let Some(voter) = self.own_correction() {
+            let State::Follower(follower) = &mut self.state else { return };
+            // Refused while the leader cannot tell yet, or changes another: soon again.
+            follower.move_at = soon;
+            let request = UpdateVoterRequest { epoch: self.election.epoch, voter };
+            self.send(Some(leader), Asked::Move, Request::UpdateVoter(request));
+        }
+    }
+
+    /// A node that shall vote and does not asks to; first for the removal of the voter that it was
+    /// before it lost its disk.
+    fn join_request(&self) -> Request {
+        let own = self.config.key();
+        match self.log.voters.latest().by_id(own.id) {
             Some(before) => {
                 Request::RemoveVoter(ReplicaKey { id: own.id, directory: before.directory })
             }
@@ -194,7 +211,6 @@ impl Quorum {
                 timeout_ms: self.config.request_timeout_ms,
                 ack_when_committed: false,
             }),
-        };
-        self.send(Some(leader), Asked::Join, request);
+        }
     }
 }

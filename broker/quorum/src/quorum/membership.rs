@@ -217,12 +217,38 @@ impl Quorum {
         let formed_here = matches!(self.config.bootstrap, Bootstrap::Static(_));
         let due = self.kraft_version() == 0 && formed_here && settled;
         if !due {
-            return Ok(());
+            return if known { self.correct_itself() } else { Ok(()) };
         }
         match self.voters_met() {
             Some(voters) => self.append_voters(None, Some(1), voters),
             None => Ok(()),
         }
+    }
+
+    /// A leader that is reached elsewhere than the voters say writes that down: who loses it looks
+    /// for it there.
+    fn correct_itself(&mut self) -> Result<(), Stop> {
+        match self.own_correction() {
+            Some(voter) if self.check_change().is_ok() => {
+                let voters = self.voters().with(voter);
+                self.append_voters(None, None, voters)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// This node as the voters should have it, if they have it and, committed, say that it is
+    /// reached elsewhere. Who tells nobody where it is reached changes nothing.
+    pub(super) fn own_correction(&self) -> Option<Voter> {
+        let now = &self.config.endpoints;
+        let written = self.voters().by_id(self.config.node)?;
+        let same = written.endpoints.len() == now.len()
+            && now.iter().all(|endpoint| written.endpoints.contains(endpoint));
+        let committed = self.log.voters.latest_at() < self.high_watermark;
+        if same || now.is_empty() || !committed || written.directory != self.config.directory {
+            return None;
+        }
+        Some(self.config.voter()).filter(is_sound)
     }
 
     /// Whether `kraft.version` can be raised now: this node leads, no change of the voters is under

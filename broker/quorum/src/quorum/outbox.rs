@@ -28,6 +28,7 @@ pub(super) enum Asked {
         position: u64,
     },
     Join,
+    Move,
 }
 
 #[derive(Debug, Clone, Copy)]

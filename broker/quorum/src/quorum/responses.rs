@@ -56,7 +56,7 @@ impl Quorum {
                 }
                 Ok(())
             }
-            Asked::BeginEpoch | Asked::Join | Asked::Find => Ok(()),
+            Asked::BeginEpoch | Asked::Join | Asked::Move | Asked::Find => Ok(()),
         }
     }
 

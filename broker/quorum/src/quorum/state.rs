@@ -59,6 +59,8 @@ pub(super) struct Follower {
     pub(super) install: Option<Install>,
     /// When an observer asks to become a voter.
     pub(super) join_at: Ms,
+    /// When a voter that is reached elsewhere than the voters say tells the leader.
+    pub(super) move_at: Ms,
 }
 
 /// A snapshot of the leader on its way to this node.

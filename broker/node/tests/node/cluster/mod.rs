@@ -1,5 +1,6 @@
 //! Three nodes make one cluster: they elect, decide, pass on, lose each other and come back.
 
+mod addresses;
 mod hanging;
 mod leaving;
 mod refusing;

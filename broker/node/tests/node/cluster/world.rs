@@ -38,6 +38,8 @@ pub(crate) struct Host {
     /// `None` while it is down.
     pub(crate) node: Option<Node>,
     life: u64,
+    /// Where its controller listens.
+    pub(crate) port: u16,
     /// `tidelog.log.dirs.abandoned`
     abandoned: Vec<Uuid>,
     /// `tidelog.cluster.id`
@@ -81,6 +83,8 @@ pub(crate) struct World {
     asked_at_random: usize,
     /// Who has registered with another node, and under which epoch it says it stopped before.
     pub(crate) registrations: Vec<(usize, i64)>,
+    /// How often a voter has said that it is reached elsewhere.
+    pub(crate) moves: usize,
 }
 
 impl World {
@@ -120,6 +124,7 @@ impl World {
             to_apply: VecDeque::new(),
             node: None,
             life: 0,
+            port: 9093,
             abandoned: Vec::new(),
             cluster_id: None,
             ready: false,
@@ -138,6 +143,7 @@ impl World {
             next_token: 0,
             asked_at_random: 0,
             registrations: Vec::new(),
+            moves: 0,
         }
     }
 
@@ -149,7 +155,7 @@ impl World {
         let voters = (0..self.hosts.len()).map(|at| Voter {
             id: BrokerId(at as i32),
             directory: Uuid::ZERO,
-            endpoints: vec![endpoint(at)],
+            endpoints: vec![self.endpoint(at)],
         });
         let mut config = common::config(&["/data"]);
         config.node_id = BrokerId(at as i32);
@@ -160,10 +166,16 @@ impl World {
         config.quorum = QuorumConfig {
             bootstrap: Bootstrap::Static(Voters::new(voters.collect())),
             auto_join: true,
-            endpoints: vec![endpoint(at)],
+            endpoints: vec![self.endpoint(at)],
             ..QuorumConfig::alone()
         };
         config
+    }
+
+    /// Where a machine's controller listens now.
+    pub(crate) fn endpoint(&self, at: usize) -> ControllerEndpoint {
+        let (listener, host) = ("CONTROLLER".to_owned(), format!("node-{at}"));
+        ControllerEndpoint { listener, host, port: self.hosts[at].port }
     }
 
     /// Switches a machine on.
@@ -369,16 +381,18 @@ impl World {
         request: ControlRequest,
         timeout_ms: i64,
     ) {
-        let to = match to {
+        let (to, port) = match to {
             Destination::Node { id, endpoints } => {
                 assert!(!endpoints.is_empty(), "{id} is nowhere");
-                usize::try_from(id.0).unwrap()
+                (usize::try_from(id.0).unwrap(), endpoints[0].port)
             }
             Destination::Bootstrap => {
                 self.asked_at_random += 1;
-                self.asked_at_random % self.hosts.len()
+                let to = self.asked_at_random % self.hosts.len();
+                (to, self.hosts[to].port)
             }
         };
+        self.moves += usize::from(matches!(request, ControlRequest::UpdateRaftVoter(_)));
         if let ControlRequest::BrokerRegistration(registration) = &request {
             self.registrations.push((from, registration.previous_broker_epoch));
         }
@@ -387,7 +401,7 @@ impl World {
             let event = ControlEvent::Failed { id, refused: false };
             return self.post(timeout_ms, from, life, event);
         }
-        if self.hosts[to].node.is_none() {
+        if self.hosts[to].node.is_none() || self.hosts[to].port != port {
             let event = ControlEvent::Failed { id, refused: true };
             return self.post(LATENCY_MS, from, life, event);
         }
@@ -469,9 +483,4 @@ pub(crate) fn code_of(answer: &ControlResponse) -> ErrorCode {
         }
         other => panic!("{other:?}"),
     }
-}
-
-fn endpoint(at: usize) -> ControllerEndpoint {
-    let (listener, host) = ("CONTROLLER".to_owned(), format!("node-{at}"));
-    ControllerEndpoint { listener, host, port: 9093 }
 }

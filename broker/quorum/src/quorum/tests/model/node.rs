@@ -124,6 +124,7 @@ fn code(sent: &Sent) -> u64 {
         Asked::Fetch => 5,
         Asked::FetchSnapshot { .. } => 6,
         Asked::Join => 7,
+        Asked::Move => 8,
     };
     let to = sent.to.map_or(0, |id| u64::try_from(id.0).unwrap());
     u64::try_from(sent.epoch.0).unwrap() * 100 + to * 10 + kind
@@ -143,7 +144,7 @@ pub(super) fn map_times(quorum: &mut Quorum, to_come: impl Fn(Ms) -> Ms, was: im
         }
         State::Follower(follower) => {
             come(&mut follower.give_up_at);
-            (follower.fetch_at, follower.join_at) = (0, 0);
+            (follower.fetch_at, follower.join_at, follower.move_at) = (0, 0, 0);
         }
         State::Prospective(campaign) | State::Candidate(campaign) => {
             come(&mut campaign.give_up_at);

@@ -46,10 +46,9 @@ impl Quorum {
     fn is_strange(&self, theirs: Option<&str>, request: &Request) -> bool {
         match (theirs, &self.config.cluster_id) {
             (Some(theirs), Some(ours)) => theirs != ours,
-            (None, Some(_)) => matches!(
-                request,
-                Request::Vote(_) | Request::BeginEpoch(_) | Request::EndEpoch(_)
-            ),
+            (None, Some(_)) => {
+                matches!(request, Request::Vote(_) | Request::BeginEpoch(_) | Request::EndEpoch(_))
+            }
             (_, None) => false,
         }
     }

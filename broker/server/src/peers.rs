@@ -1,7 +1,8 @@
 //! What the control plane asks of other processes: connections to them, kept and made again.
 //!
-//! To each node there are two: one for fetches, which wait at the other end, and one for everything
-//! else, which must not wait behind them. A node that cannot be reached is tried again after a
+//! Answers come in the order of the questions, so what must not wait has a connection of its own:
+//! fetches, which wait at the other end; the quorum's other questions and heartbeats; what clients
+//! ask (envelopes); the rest. A node that cannot be reached is tried again after a
 //! pause; one whose answer does not come in time is connected to anew, since a network that lost it
 //! once may go on for long.
 
@@ -19,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 use wire::ids::BrokerId;
 
-use crate::control::Control;
+use crate::control::{Control, goes_first};
 
 /// The pause after a connection failed, doubled with each failure after it.
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -27,8 +28,8 @@ const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(20);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// The largest answer taken from another node: a fetch's bytes, and some.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Nodes that connections are kept to; a quorum has few voters, and this is beyond any.
-const NODES_MAX: usize = 256;
+/// Connections that are kept; a quorum has few voters, and this is beyond any.
+const LINKS_MAX: usize = 512;
 
 /// How the other nodes are found.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +60,9 @@ struct Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Lane {
     Fetches,
+    /// What is answered before anything that clients ask.
+    Urgent,
+    Envelopes,
     Rest,
 }
 
@@ -66,6 +70,8 @@ impl Lane {
     fn of(request: &ControlRequest) -> Self {
         match request {
             ControlRequest::Fetch(_) | ControlRequest::FetchSnapshot(_) => Self::Fetches,
+            request if goes_first(request) => Self::Urgent,
+            ControlRequest::Envelope(_) => Self::Envelopes,
             _ => Self::Rest,
         }
     }
@@ -217,7 +223,7 @@ impl Shared {
     fn link(&self, address: String, lane: Lane) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (address, lane);
-        if links.len() >= NODES_MAX && !links.contains_key(&key) {
+        if links.len() >= LINKS_MAX && !links.contains_key(&key) {
             // Addresses change as pods do; those that are in use come back by themselves.
             links.clear();
         }

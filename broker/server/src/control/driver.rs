@@ -143,8 +143,8 @@ impl<P: Plane> Driver<P> {
         loop {
             match self.control.shared.queue.next(tick_at) {
                 Next::Closed => return,
-                Next::Event(event) => self.step(*event),
-                Next::Late => {}
+                Next::Event(event) if self.control.is_wanted(&event) => self.step(*event),
+                Next::Event(_) | Next::Late => {}
             }
             let now = Instant::now();
             if now >= tick_at {

@@ -10,26 +10,24 @@
 //! Neither thread serves clients, so that a flood of records delays no vote and no heartbeat.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use node::{Asker, ControlEvent, ControlRequest, ControlResponse, ListenerKind, Token};
+use node::{Asker, ControlEvent, ControlRequest, ControlResponse, Token};
 use tokio::sync::{oneshot, watch};
 use wire::ErrorCode;
 
 mod driver;
+mod places;
 mod queue;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use driver::ControlThreads;
+pub(crate) use places::goes_first;
+use places::{Place, Places};
 use queue::Queue;
-
-/// Questions of this broker's clients that may wait for their answers at once.
-const ASKS_OF_CLIENTS_MAX: usize = 1_024;
-/// Questions that came in by the controller's listeners and may wait at once.
-const ASKS_OF_CONTROLLERS_MAX: usize = 4_096;
 
 /// How things stand, for whoever waits for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,10 +50,17 @@ pub(crate) struct Control {
 struct Shared {
     queue: Queue,
     next_token: AtomicU64,
-    waiting: Mutex<HashMap<Token, oneshot::Sender<ControlResponse>>>,
-    of_clients: AtomicUsize,
-    of_controllers: AtomicUsize,
+    waiting: Mutex<HashMap<Token, Waiting>>,
+    places: Places,
     progress: watch::Sender<Progress>,
+}
+
+/// Somebody waits for an answer.
+#[derive(Debug)]
+struct Waiting {
+    answer: oneshot::Sender<ControlResponse>,
+    /// The control plane has seen the question.
+    taken: bool,
 }
 
 impl Control {
@@ -66,8 +71,7 @@ impl Control {
                 queue: Queue::default(),
                 next_token: AtomicU64::new(1),
                 waiting: Mutex::default(),
-                of_clients: AtomicUsize::new(0),
-                of_controllers: AtomicUsize::new(0),
+                places: Places::default(),
                 progress: watch::Sender::new(Progress::default()),
             }),
         }
@@ -92,26 +96,19 @@ impl Control {
         asker: Asker,
         request: ControlRequest,
     ) -> Result<Asked, ControlResponse> {
-        let kind = asker.listener;
-        let (count, most) = self.shared.count(kind);
-        if count.fetch_add(1, Ordering::Relaxed) >= most {
-            count.fetch_sub(1, Ordering::Relaxed);
+        let Some(place) = self.shared.places.take(asker.listener, &request) else {
             let why = "too many requests wait for the controller";
             return Err(request.refused(ErrorCode::RequestTimedOut, why));
-        }
+        };
         let token = self.shared.next_token.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
-        self.shared.waiting().insert(token, answer);
+        self.shared.waiting().insert(token, Waiting { answer, taken: false });
         let ask = ControlEvent::Ask { token, asker, request };
-        let queued = match kind {
-            ListenerKind::Controller => self.shared.queue.push(ask),
-            ListenerKind::Client => self.shared.queue.push_of_client(ask),
-        };
-        if !queued {
+        if !self.shared.queue.push_question(ask, Arc::clone(&place)) {
             // Nobody will answer: the wait ends at once.
             self.shared.waiting().remove(&token);
         }
-        Ok(Asked { shared: Arc::clone(&self.shared), kind, token, waiting })
+        Ok(Asked { shared: Arc::clone(&self.shared), token, waiting, _place: place })
     }
 
     /// How things stand, and how they change.
@@ -148,7 +145,19 @@ impl Control {
         let waiting = self.shared.waiting().remove(&token);
         if let Some(waiting) = waiting {
             // Whoever asked may have gone just now.
-            let _ = waiting.send(response);
+            let _ = waiting.answer.send(response);
+        }
+    }
+
+    /// Whether the control plane has to see this: a question that nobody asks any more is void.
+    fn is_wanted(&self, event: &ControlEvent) -> bool {
+        let ControlEvent::Ask { token, .. } = event else { return true };
+        match self.shared.waiting().get_mut(token) {
+            Some(waiting) => {
+                waiting.taken = true;
+                true
+            }
+            None => false,
         }
     }
 
@@ -164,14 +173,7 @@ impl Control {
 }
 
 impl Shared {
-    fn count(&self, kind: ListenerKind) -> (&AtomicUsize, usize) {
-        match kind {
-            ListenerKind::Client => (&self.of_clients, ASKS_OF_CLIENTS_MAX),
-            ListenerKind::Controller => (&self.of_controllers, ASKS_OF_CONTROLLERS_MAX),
-        }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Token, oneshot::Sender<ControlResponse>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Token, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,9 +182,9 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Asked {
     shared: Arc<Shared>,
-    kind: ListenerKind,
     token: Token,
     waiting: oneshot::Receiver<ControlResponse>,
+    _place: Arc<Place>,
 }
 
 impl Asked {
@@ -194,8 +196,8 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.shared.count(self.kind).0.fetch_sub(1, Ordering::Relaxed);
-        if self.shared.waiting().remove(&self.token).is_some() {
+        let waiting = self.shared.waiting().remove(&self.token);
+        if waiting.is_some_and(|waiting| waiting.taken) {
             self.shared.queue.push(ControlEvent::Gone { token: self.token });
         }
     }

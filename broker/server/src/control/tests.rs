@@ -12,10 +12,12 @@ use tokio::runtime::{Builder, Runtime};
 use wire::ErrorCode;
 use wire::ids::BrokerId;
 use wire::messages::describe_quorum_request::DescribeQuorumRequest;
+use wire::messages::envelope_request::EnvelopeRequest;
 use wire::messages::vote_request::VoteRequest;
 
 use super::driver::Plane;
-use super::{ASKS_OF_CLIENTS_MAX, Control, ControlThreads};
+use super::places::{OF_CLIENTS_MAX, PASSED_ON_MAX};
+use super::{Control, ControlThreads};
 use crate::clock::SystemClock;
 use crate::peers::{Peers, PeersConfig};
 
@@ -156,7 +158,7 @@ fn clients_fill_their_own_share_and_no_more() {
     let runtime = runtime();
     let (control, threads) = start(&plane, &runtime);
     let mut waiting = Vec::new();
-    for _ in 0..ASKS_OF_CLIENTS_MAX {
+    for _ in 0..OF_CLIENTS_MAX {
         let (asker, request) = question();
         waiting.push(control.begin(asker, request).expect("room"));
     }
@@ -166,10 +168,48 @@ fn clients_fill_their_own_share_and_no_more() {
     assert_eq!(refused.error_code, ErrorCode::RequestTimedOut.code());
     // The quorum's questions find room and are answered.
     assert!(ask(&control, &runtime, vote()).is_some());
+    wait_until("all of them", || plane.asked.lock().unwrap().len() > OF_CLIENTS_MAX);
     waiting.pop();
     let (asker, request) = question();
     assert!(control.begin(asker, request).is_ok());
     threads.stop();
+}
+
+/// What another broker passes on, or a tool asks.
+fn envelope() -> (Asker, ControlRequest) {
+    let asker = Asker { listener: ListenerKind::Controller, ..Asker::own(0) };
+    (asker, EnvelopeRequest::default().into())
+}
+
+#[test]
+fn who_leaves_keeps_a_place_for_the_question_until_that_is_taken() {
+    let runtime = runtime();
+    // Nothing is taken yet: the threads do not run.
+    let control = Control::new();
+    for _ in 0..PASSED_ON_MAX {
+        let (asker, request) = envelope();
+        drop(control.begin(asker, request).expect("room"));
+    }
+    let (asker, request) = envelope();
+    assert!(control.begin(asker, request).is_err(), "the queue grows as connections come and go");
+    let (asker, request) = vote();
+    let vote = control.begin(asker, request).expect("the quorum has room");
+    let plane = Arc::new(StandIn::default());
+    let peers = Peers::new(PeersConfig::default(), runtime.handle().clone());
+    let (stand_in, clock) = (Arc::clone(&plane), Arc::new(SystemClock));
+    let threads =
+        ControlThreads::start(&control, stand_in, clock, peers, || (), || (), drop).expect("run");
+    assert!(runtime.block_on(vote.answer()).is_some());
+    let again = || {
+        let (asker, request) = envelope();
+        control.begin(asker, request)
+    };
+    wait_until("a place", || again().is_ok());
+    let last = again().expect("room");
+    assert!(runtime.block_on(last.answer()).is_some());
+    threads.stop();
+    // The vote, the last, perhaps one before: what nobody waits for is not worked on.
+    assert!(plane.asked.lock().unwrap().len() <= 3);
 }
 
 #[test]

@@ -1,15 +1,19 @@
 """Clients take all of the machine: what keeps the cluster together does not wait behind them."""
 
 import re
+import struct
 import sys
+import threading
 import time
 
 from confluent_kafka.admin import NewTopic
 
+from ..compat.wire import Raw, string
 from ..harness import procs
 from ..harness.broker import binary
 from . import suite
 from .failover import leader_of
+from .makers import CREATE_TOPICS
 
 PARTITIONS = 12
 # Retention keeps pace, so that the load is bounded by the machine and not by the disk's size.
@@ -19,6 +23,8 @@ SETTINGS = {"log.retention.check.interval.ms": "500", "max.connections.per.ip": 
 # which costs clients nothing.
 LOADS = [("bulk", False), ("bulk", True), ("bulk", True), ("safe", False), ("small", False)]
 BUSY_LEAST = 0.9
+# How many ask the controller for topics and do not wait, for how many each, and for how long.
+LEAVERS, AT_ONCE, LEAVING_S = 6, 20, 3
 CHANGE = "BrokerRegistrationChangeRecord"
 
 
@@ -96,3 +102,39 @@ def produce_on_every_core_fences_nobody(context):
             f"acks=1, {done['safe']:.0f} acks=all, {done['small']:.0f} small requests; "
             f"{len(took)} topics made in {took[len(took) // 2] * 1000:.0f} ms (p50), "
             f"{took[len(took) * 99 // 100] * 1000:.0f} (p99), {took[-1] * 1000:.0f} (longest)")
+
+
+def leave(context, port, until, sent):
+    """Asks the controller for topics on connection after connection, and waits for no answer."""
+    while time.monotonic() < until:
+        topics = b"".join(string(context.name("left")) + struct.pack(">ihii", 1, 1, 0, 0)
+                          for _ in range(AT_ONCE))
+        raw = Raw(port, timeout=10)
+        raw.send(raw.frame(CREATE_TOPICS, 4, struct.pack(">i", AT_ONCE) + topics
+                           + struct.pack(">ib", 30_000, 0)))
+        raw.socket.close()
+        sent.append(raw)
+
+
+@suite.scenario
+def who_asks_and_leaves_holds_up_nobody(context):
+    """Clients of the controller's own port that do not wait: no election, nobody is fenced."""
+    cluster = context.own()
+    cluster.start()
+    leader = procs.wait_until(lambda: leader_of(cluster), "a controller", 20, 0.02)
+    before = epoch(leader), changes(leader)
+    sent, aim = [], (leader.controller_port, time.monotonic() + LEAVING_S)
+    leavers = [threading.Thread(target=leave, args=(context, *aim, sent)) for _ in range(LEAVERS)]
+    for one in leavers:
+        one.start()
+    for one in leavers:
+        one.join(60)
+    assert len(sent) >= 10 * LEAVERS, len(sent)
+    # It is answered behind all that was asked before.
+    began = time.monotonic()
+    context.topic(leader.address)
+    took = time.monotonic() - began
+    after = epoch(leader), changes(leader)
+    assert after == before, f"epoch and fencings before {before}, after {after}"
+    assert leader_of(cluster) is leader
+    return f"{len(sent)} left; a topic after them in {took:.2f} s"

@@ -231,7 +231,11 @@ impl Quorum {
         let leader = self.election.leader.filter(|leader| *leader != self.config.node);
         match leader.map(|leader| (leader, self.endpoints_of(leader))) {
             Some((leader, endpoints)) if !endpoints.is_empty() => self.follow(leader, endpoints),
-            _ => self.detach(),
+            _ => {
+                // The voters that this node knows do not say where it is: those who refuse do.
+                self.gone = None;
+                self.detach();
+            }
         }
     }
 

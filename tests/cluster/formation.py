@@ -106,7 +106,7 @@ def all_restart_and_are_the_same_cluster(context):
     for member in cluster.members:
         def open_again(member=member):
             return member.log.read_text().count(" is ready after ") == 2
-        procs.wait_until(open_again, f"{member.node_id}, ready, takes clients", 0.3)
+        procs.wait_until(open_again, f"{member.node_id}, ready, takes clients", 0.8)
     assert cluster.cluster_ids() == ids
     assert topic in context.admin(cluster.address).list_topics(timeout=10).topics
     return f"{took:.2f} s"

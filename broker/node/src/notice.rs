@@ -105,8 +105,8 @@ pub enum Notice {
         /// Which, and which.
         text: String,
     },
-    /// What the leader gave for its snapshot of the metadata was not taken.
-    SnapshotRefused {
+    /// What the leader gave of the metadata, a snapshot or records, was not taken.
+    NotTaken {
         /// Which, from whom, why.
         text: String,
     },
@@ -200,7 +200,7 @@ impl std::fmt::Display for Notice {
                  log: they are kept, nothing enforces or uses them"
             ),
             Self::ControllerStopped { why } => write!(f, "the controller has stopped: {why}"),
-            Self::OtherCluster { text } | Self::SnapshotRefused { text } => f.write_str(text),
+            Self::OtherCluster { text } | Self::NotTaken { text } => f.write_str(text),
             Self::UnreadableGroupRecords { index, count } => {
                 write!(f, "__consumer_offsets-{index}: skipped {count} records it cannot read")
             }

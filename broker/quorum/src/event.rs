@@ -232,12 +232,12 @@ pub enum Effect {
         /// The name of the file.
         name: String,
     },
-    /// What the leader gave for its snapshot is none that this node may install; it asks again.
-    SnapshotRefused {
+    /// What the leader gave is nothing that this node may take; it asks again.
+    NotTaken {
         /// The leader.
         leader: BrokerId,
-        /// Which.
-        id: SnapshotId,
+        /// Its snapshot, or its records.
+        given: Given,
         /// For people.
         why: String,
     },
@@ -246,6 +246,15 @@ pub enum Effect {
         /// For people.
         why: String,
     },
+}
+
+/// What a leader gives to a follower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// A snapshot.
+    Snapshot(SnapshotId),
+    /// The records of its log from there.
+    Records(Offset),
 }
 
 /// Why a proposal was not taken.

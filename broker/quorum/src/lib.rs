@@ -35,7 +35,7 @@ pub use batches::{BATCH_BYTES_MAX, LogEntry, entries};
 pub use clock::Clock;
 pub use config::{Bootstrap, Config};
 pub use error::Error;
-pub use event::{Destination, Effect, Event, Refusal};
+pub use event::{Destination, Effect, Event, Given, Refusal};
 pub use loader::Loader;
 pub use quorum::{Description, Quorum, ReplicaStatus, Role};
 pub use rpc::{

@@ -397,6 +397,39 @@ fn a_fetch_without_a_directory_acknowledges_for_nobody() {
     assert_eq!(fetched(2, Some("ours")), end);
 }
 
+/// A voter that no other can reach, or whose disk is not told, counts in every majority.
+#[test]
+fn voters_without_an_endpoint_or_a_directory_are_refused() {
+    let mut quorum = lead();
+    let epoch = quorum.epoch();
+    // Voters may change once what they are is committed.
+    for _ in 0..3 {
+        let request = FetchRequest {
+            epoch,
+            replica: voter(2).key(),
+            offset: quorum.log_end(),
+            last_epoch: epoch,
+            high_watermark: Offset(-1),
+            max_wait_ms: 0,
+            max_bytes: 100,
+        };
+        answer(&mut quorum, Some("ours"), Request::Fetch(request));
+    }
+    assert_eq!(quorum.high_watermark(), quorum.log_end());
+    let before = quorum.voters().clone();
+    let bare = |id| Voter { endpoints: Vec::new(), ..voter(id) };
+    let no_disk = Voter { directory: Uuid::ZERO, ..voter(4) };
+    let add = |voter| {
+        let (timeout_ms, ack_when_committed) = (1_000, true);
+        Request::AddVoter(AddVoterRequest { voter, timeout_ms, ack_when_committed })
+    };
+    let update = Request::UpdateVoter(UpdateVoterRequest { epoch, voter: bare(2) });
+    for request in [add(bare(4)), add(no_disk), update] {
+        assert_eq!(answer(&mut quorum, None, request).error, ErrorCode::InvalidRequest);
+        assert_eq!(quorum.voters(), &before);
+    }
+}
+
 /// One request must not use up the epochs, nor one of a node that nobody knows end an epoch.
 #[test]
 fn nobody_uses_up_the_epochs() {

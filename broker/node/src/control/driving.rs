@@ -117,8 +117,8 @@ impl Node {
         if let Some(error) = plane.take_late_snapshot() {
             self.notices.push(Notice::Upkeep { error });
         }
-        if let Some(text) = plane.log.refused.take_news() {
-            self.notices.push(Notice::SnapshotRefused { text });
+        if let Some(text) = plane.log.not_taken.take_news() {
+            self.notices.push(Notice::NotTaken { text });
         }
         self.show_status(plane);
         self.broker_epoch.store(self.own_epoch(plane), Ordering::Relaxed);

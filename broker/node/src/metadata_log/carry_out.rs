@@ -70,8 +70,8 @@ impl MetadataLog {
             Effect::Committed { upto } => self.commit(upto, out)?,
             Effect::Elected { epoch, start } => out.push(Outcome::Elected { epoch, start }),
             Effect::Deposed { .. } => out.push(Outcome::Deposed),
-            Effect::SnapshotRefused { leader, id, why } => {
-                self.refused.note(now_ms, leader, id, why);
+            Effect::NotTaken { leader, given, why } => {
+                self.not_taken.note(now_ms, leader, given, why);
             }
             Effect::Fatal { why } => return Err(Error::QuorumStopped(why)),
             snapshot => return self.snapshot(now_ms, snapshot, out),

@@ -26,7 +26,7 @@ use self::durable_point::DurablePoint;
 use self::load::{LoadedQuorum, load, log_config, remove_parts, snapshots};
 use crate::error::Error;
 use crate::late_snapshot::LateSnapshot;
-use crate::refused_snapshot::RefusedSnapshot;
+use crate::not_taken::NotTaken;
 
 /// The directory of the metadata log in its log directory.
 pub(crate) const DIRECTORY: &str = "__cluster_metadata-0";
@@ -55,7 +55,7 @@ pub(crate) struct MetadataLog {
     /// What was read of the log last (from, up to, at most so many bytes), while that is in it.
     served: Option<((Offset, Offset, u32), Bytes)>,
     pub(crate) late: LateSnapshot,
-    pub(crate) refused: RefusedSnapshot,
+    pub(crate) not_taken: NotTaken,
 }
 
 /// A batch of the log with the records that the state is made of.
@@ -158,7 +158,7 @@ impl MetadataLog {
             tail,
             served: None,
             late: LateSnapshot::default(),
-            refused: RefusedSnapshot::default(),
+            not_taken: NotTaken::default(),
         };
         Ok((log, report))
     }

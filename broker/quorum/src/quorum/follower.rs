@@ -10,7 +10,7 @@ use super::state::{Install, InstallStep, State};
 use super::{Quorum, Stop};
 use crate::batches::{LogEntry, entries};
 use crate::{
-    AddVoterRequest, Body, Effect, Error, FetchBody, Payload, ReplicaKey, Request, Response,
+    AddVoterRequest, Body, Effect, Error, FetchBody, Given, Payload, ReplicaKey, Request, Response,
     UpdateVoterRequest,
 };
 
@@ -112,11 +112,18 @@ impl Quorum {
     }
 
     fn take_records(&mut self, body: FetchBody) -> Result<(), Stop> {
+        let from = self.log.end();
         if let Payload::Bytes(bytes) = body.records
-            && self.append_fetched(bytes).is_err()
+            && let Err(why) = self.append_fetched(bytes)
         {
             // What was whole is appended; the rest is asked for again.
             self.back_off();
+            if let Some(leader) = self.leader()
+                && self.log.end() == from
+            {
+                let (given, why) = (Given::Records(from), why.to_string());
+                self.out.push(Effect::NotTaken { leader, given, why });
+            }
         }
         if let State::Follower(follower) = &mut self.state {
             let known = follower.leader_high_watermark;

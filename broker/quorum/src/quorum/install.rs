@@ -9,7 +9,9 @@ use super::state::{Install, InstallStep, State};
 use super::{Quorum, Stop};
 use crate::loader::SnapshotFile;
 use crate::voter_history::VoterHistory;
-use crate::{Body, Effect, FetchSnapshotRequest, Payload, Request, Response, Snapshot, SnapshotId};
+use crate::{
+    Body, Effect, FetchSnapshotRequest, Given, Payload, Request, Response, Snapshot, SnapshotId,
+};
 
 /// The largest snapshot taken from a leader.
 const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
@@ -45,7 +47,7 @@ impl Quorum {
 
     fn refuse_install(&mut self, id: SnapshotId, why: String) {
         if let Some(leader) = self.leader() {
-            self.out.push(Effect::SnapshotRefused { leader, id, why });
+            self.out.push(Effect::NotTaken { leader, given: Given::Snapshot(id), why });
         }
         self.drop_install();
     }

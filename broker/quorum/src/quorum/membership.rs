@@ -295,5 +295,6 @@ fn is_sound(voter: &Voter) -> bool {
     let bounded = |name: &str| !name.is_empty() && name.len() <= NAME_BYTES_MAX;
     let endpoints = &voter.endpoints;
     let sound = endpoints.iter().all(|e| bounded(&e.listener) && bounded(&e.host));
-    voter.id.0 >= 0 && !voter.directory.is_zero() && sound && endpoints.len() <= ENDPOINTS_MAX
+    let counted = (1..=ENDPOINTS_MAX).contains(&endpoints.len());
+    voter.id.0 >= 0 && !voter.directory.is_zero() && sound && counted
 }

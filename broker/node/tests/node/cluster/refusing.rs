@@ -411,6 +411,28 @@ fn a_leaders_snapshot_that_is_bent_is_not_installed() {
 }
 
 #[test]
+fn a_leaders_records_that_are_bent_are_not_taken() {
+    let (mut world, behind) = stopped(28);
+    let leader = world.settle();
+    (0..3).for_each(|n| assert_eq!(world.create(leader, &format!("new-{n}")), ErrorCode::None));
+    let disk = world.hosts[leader].disk.clone();
+    bend(&disk, Path::new(LOG), size(&disk, LOG) - 20);
+    world.start(behind);
+    world.run(3_000);
+    assert!(world.hosts.iter().all(|host| host.fatal.is_none()));
+    let said = said(&world, behind);
+    let of_leader = format!("as controller {leader} gives it");
+    assert_eq!(said.matches(&of_leader).count(), 1, "told, and once: {said}");
+    assert!(said.contains("the metadata log from offset"), "{said}");
+    // As it says: without that leader the other leads, whose records are sound.
+    world.kill(leader);
+    let next = world.settle();
+    assert_ne!(next, behind, "it is behind");
+    world.agree();
+    assert_eq!(world.node(behind).image().topics.len(), 9);
+}
+
+#[test]
 fn a_leaders_snapshot_of_another_cluster_is_refused_by_name() {
     let (mut world, leader, wiped) = with_a_snapshot_to_take(27);
     // It knows that it belongs elsewhere, and reaches none but this leader.

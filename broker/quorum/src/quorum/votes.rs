@@ -1,7 +1,7 @@
 //! The requests of elections, as they come in.
 
 use wire::ErrorCode;
-use wire::ids::LeaderEpoch;
+use wire::ids::{LeaderEpoch, Offset};
 
 use super::state::State;
 use super::{Quorum, Role};
@@ -34,8 +34,7 @@ impl Quorum {
         }
         // Who is no voter as far as this node knows may be one by records that it has not seen, and
         // then has them. Anybody else must not end an epoch.
-        let ours = (self.log.last_epoch(), self.log.end());
-        let is_ahead = (request.last_epoch, request.end_offset) > ours;
+        let is_ahead = (request.last_epoch, request.end_offset) > self.own_end();
         if self.voters().find(&request.candidate).is_none() && !is_ahead {
             return self.refuse(token, ErrorCode::InvalidVoterKey);
         }
@@ -50,8 +49,7 @@ impl Quorum {
     }
 
     fn may_vote_for(&self, request: &VoteRequest) -> bool {
-        let ours = (self.log.last_epoch(), self.log.end());
-        let up_to_date = (request.last_epoch, request.end_offset) >= ours;
+        let up_to_date = (request.last_epoch, request.end_offset) >= self.own_end();
         if request.pre_vote {
             return up_to_date && !self.hears_leader();
         }
@@ -62,6 +60,11 @@ impl Quorum {
             (_, Some(voted)) => voted_for(voted),
             (_, None) => up_to_date && self.election.leader.is_none(),
         }
+    }
+
+    /// What is compared when logs are: the epoch first.
+    fn own_end(&self) -> (LeaderEpoch, Offset) {
+        (self.log.last_epoch(), self.log.end())
     }
 
     /// Whether this node has reason to believe that the epoch has a leader at work.

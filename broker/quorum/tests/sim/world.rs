@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use quorum::{
-    AddVoterRequest, Body, Bootstrap, Destination, Effect, Event, Payload, Request, Response, Role,
-    SnapshotId, Voter, Voters,
+    AddVoterRequest, Body, Bootstrap, Destination, Effect, Event, Given, Payload, Request,
+    Response, Role, SnapshotId, Voter, Voters,
 };
 use wire::ErrorCode;
 use wire::ids::{BrokerId, Offset, Uuid};
@@ -398,6 +398,10 @@ impl World {
             Effect::Fatal { why } => panic!("node {at} stops: {why}"),
             Effect::Deposed { .. } => self.counts.resignations += 1,
             Effect::Accepted { .. } | Effect::Refused { .. } => {}
+            Effect::NotTaken { given, .. } => {
+                // The network cuts answers with records, and bends nothing.
+                assert!(matches!(given, Given::Records(_)), "node {at} refuses {given:?}");
+            }
             other => self.carry_out_snapshot(at, other),
         }
     }

@@ -247,8 +247,8 @@ fn check_roles(
     servers: &[NodeAddress],
 ) -> Result<(), ConfigError> {
     let votes = voters.iter().any(|voter| voter.id == node_id);
-    let id_key = if resolved.is_set("node.id") { "node.id" } else { "broker.id" };
-    let id_key = if resolved.is_set(id_key) { id_key } else { "node.id" };
+    let id_key = ["node.id", "broker.id"].into_iter().find(|key| resolved.is_set(key));
+    let id_key = id_key.unwrap_or("node.id");
     let listed = resolved.placed(VOTERS, resolved.list(VOTERS)?.join(","));
     let conflict = |second, why| {
         Err(ConfigError::Conflict { first: resolved.placed(id_key, node_id), second, why })

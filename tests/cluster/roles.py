@@ -13,12 +13,12 @@ CONTROLLERS, BROKERS = 3, 2
 
 
 class Mixed(Cluster):
-    """Three processes that are controllers only, two that are brokers only."""
+    """Processes that are controllers only, and two that are brokers only."""
 
-    def __init__(self, settings=None):
-        super().__init__(CONTROLLERS + BROKERS, settings)
-        self.controllers = self.members[:CONTROLLERS]
-        self.brokers = self.members[CONTROLLERS:]
+    def __init__(self, settings=None, controllers=CONTROLLERS):
+        super().__init__(controllers + BROKERS, settings)
+        self.controllers = self.members[:controllers]
+        self.brokers = self.members[controllers:]
         named = ",".join(f"{one.node_id}@{one.controller_address}" for one in self.controllers)
         for member in self.members:
             member.voters = named
@@ -89,6 +89,48 @@ def each_role_in_a_process_of_its_own(context):
         wanted = ["1", "2", "3"] if kind == "controller" else ["4", "5"]
         assert sorted(one["ID"] for one in listed) == wanted, listed
         assert {one["ENDPOINT_TYPE"] for one in listed} == {kind}, listed
+
+
+@suite.scenario
+def one_controller_for_all_brokers(context):
+    """The smallest layout with roles: brokers find it, outlive it, and no topic lands on it."""
+    cluster = context.keep(Mixed(controllers=1))
+    cluster.start()
+    controller = cluster.controllers[0]
+    assert "listener PLAINTEXT" not in controller.tail(), controller.tail()
+    topic = context.topic(cluster.address, partitions=4)
+    told = context.tools("topics", "--bootstrap-server", cluster.address, "--describe",
+                         "--topic", topic).ok().out
+    assert sorted(re.findall(r"Leader: (\d+)", told)) == ["2", "2", "3", "3"], told
+    for way in cluster.ways:
+        now = status(context, *way)
+        assert f"CONTROLLER://{controller.controller_address}" in now["CurrentVoters"], now
+        assert now["LeaderId"] == "1", now
+    controller.kill()
+    produce(context, cluster.address, topic, 100, partitions=4)
+    controller.start(wait=False)
+    assert context.topic(cluster.address, partitions=2)
+    assert [one.sees() for one in cluster.brokers] == [[2, 3], [2, 3]]
+
+
+@suite.scenario
+def a_lone_node_is_joined(context):
+    """Kafka's sample file, one bootstrap server: the founder stands there, the others join it."""
+    cluster = context.own()
+    founder = cluster.members[0]
+    for member in cluster.members:
+        member.voters = None
+        member.settings["controller.quorum.bootstrap.servers"] = founder.controller_address
+    cluster.start()
+    procs.wait_until(lambda: sorted(voters(context, cluster)) == [1, 2, 3], "all vote", 20, 0.2)
+    topic = context.topic(cluster.address, partitions=3)
+    produce(context, cluster.address, topic, 60, partitions=3)
+    founder.kill()
+    others = ",".join(one.address for one in cluster.members[1:])
+    assert context.topic(others, partitions=2)
+    founder.start(wait=False)
+    procs.wait_until(lambda: all(one.sees() == [1, 2, 3] for one in cluster.members),
+                     "the founder is back among them", 20, 0.1)
 
 
 @suite.scenario

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use metadata::Image;
-use quorum::ReplicaKey;
+use quorum::{Bootstrap, ReplicaKey, Voters};
 use replication::fetch_session::SessionCache;
 use storage::directory::{DirectoryName, LogDir, LogDirs, TopicPartition};
 use storage::disk::Disk;
@@ -234,6 +234,16 @@ fn has_metadata_log(disk: &Arc<dyn Disk>, disks: &Disks) -> Result<bool, Error> 
     Ok(false)
 }
 
+/// The only voter waits for nobody: there are no other voters' disks to learn.
+fn bootstrap(config: &NodeConfig, own: &quorum::Config) -> quorum::Bootstrap {
+    match &config.quorum.bootstrap {
+        Bootstrap::Static(voters) if voters.iter().all(|voter| voter.id == config.node_id) => {
+            Bootstrap::Voters(Voters::new(vec![own.voter()]))
+        }
+        several => several.clone(),
+    }
+}
+
 /// What the quorum must know.
 fn quorum_config(config: &NodeConfig, disks: &Disks, random: &mut Random) -> quorum::Config {
     let mut quorum = quorum::Config::new(config.node_id, disks.metadata_dir_id);
@@ -242,7 +252,7 @@ fn quorum_config(config: &NodeConfig, disks: &Disks, random: &mut Random) -> quo
     if !config.quorum.is_alone() {
         quorum.endpoints.clone_from(&config.quorum.endpoints);
         quorum.cluster_id = disks.cluster_id(config).cloned();
-        quorum.bootstrap = config.quorum.bootstrap.clone();
+        quorum.bootstrap = bootstrap(config, &quorum);
         quorum.auto_join = config.quorum.auto_join;
         quorum.seed = random.next();
         quorum.fetch_timeout_ms = config.quorum.fetch_timeout_ms;

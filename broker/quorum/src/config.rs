@@ -85,7 +85,8 @@ impl Config {
         }
     }
 
-    pub(crate) fn voter(&self) -> Voter {
+    /// This node as a voter.
+    pub fn voter(&self) -> Voter {
         let endpoints = self.endpoints.clone();
         Voter { id: self.node, directory: self.directory, endpoints }
     }

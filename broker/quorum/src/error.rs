@@ -19,6 +19,16 @@ pub enum Error {
     /// A directory id in `quorum-state` is not an id.
     #[error("quorum-state names a directory id that is not one")]
     StateDirectory,
+    /// `quorum-state` is of an epoch that no elections since the log's end lead to.
+    #[error(
+        "quorum-state has leaderEpoch {state}, and the log ends in epoch {log}: one is damaged"
+    )]
+    StateEpoch {
+        /// What `quorum-state` says.
+        state: LeaderEpoch,
+        /// The epoch of the log's last record.
+        log: LeaderEpoch,
+    },
     /// A batch of the log or of a snapshot is damaged.
     #[error("metadata log batch is damaged: {0}")]
     Batch(#[from] BatchError),

@@ -7,7 +7,7 @@ use wire::records::Batch;
 use crate::batches::{LogEntry, entries};
 use crate::epochs::Epochs;
 use crate::log_view::LogView;
-use crate::quorum::Restored;
+use crate::quorum::{EPOCHS_AHEAD_MAX, Restored};
 use crate::voter_history::VoterHistory;
 use crate::{Bootstrap, Config, ElectionState, Error, Quorum, Snapshot, SnapshotId, Voter, Voters};
 
@@ -170,10 +170,11 @@ impl Loader {
                 Bootstrap::Static(_) | Bootstrap::Join => self.voters,
             };
         }
+        let formed_here = matches!(self.config.bootstrap, Bootstrap::Alone | Bootstrap::Voters(_));
+        if formed_here && self.voters.latest().is_empty() {
+            self.voters = VoterHistory::new(0, self.static_voters());
+        }
         if self.config.bootstrap == Bootstrap::Alone {
-            if self.voters.latest().is_empty() {
-                self.voters = VoterHistory::new(0, self.static_voters());
-            }
             self.require_alone()?;
         }
         let mut log = LogView::new(log_start, log_end, snapshot, self.epochs, self.voters);
@@ -183,12 +184,14 @@ impl Loader {
             log.trim(base.id);
         }
         let mut election = self.state;
+        if election.epoch.0.saturating_sub(log.last_epoch().0) > EPOCHS_AHEAD_MAX {
+            return Err(Error::StateEpoch { state: election.epoch, log: log.last_epoch() });
+        }
         if election.epoch < log.last_epoch() {
             election = ElectionState { epoch: log.last_epoch(), ..ElectionState::default() };
         }
         let restored = Restored {
-            forms: fresh
-                && matches!(self.config.bootstrap, Bootstrap::Alone | Bootstrap::Voters(_)),
+            forms: fresh && formed_here,
             election,
             log,
             last_ms: self.last_ms,

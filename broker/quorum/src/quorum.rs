@@ -21,6 +21,7 @@ use wire::ids::{BrokerId, LeaderEpoch, Offset};
 use self::outbox::Sent;
 use self::snapshots::Work;
 use self::state::State;
+pub(crate) use self::votes::EPOCHS_AHEAD_MAX;
 use crate::clock::{Clock, Ms};
 use crate::loader::SnapshotFile;
 use crate::log_view::LogView;

@@ -7,10 +7,10 @@ extern crate tidelog_quorum as quorum;
 use bytes::Bytes;
 use proptest::prelude::*;
 use quorum::{
-    AddVoterRequest, BeginEpochRequest, Body, Bootstrap, Config, Effect, EndEpochRequest, Endpoint,
-    Event, FetchBody, FetchRequest, FetchSnapshotBody, FetchSnapshotRequest, Loader, Payload,
-    Quorum, ReplicaKey, Request, Response, SnapshotId, UpdateVoterRequest, VoteRequest, Voter,
-    Voters,
+    AddVoterRequest, BeginEpochRequest, Body, Bootstrap, Config, Effect, ElectionState,
+    EndEpochRequest, Endpoint, Event, FetchBody, FetchRequest, FetchSnapshotBody,
+    FetchSnapshotRequest, Loader, Payload, Quorum, ReplicaKey, Request, Response, SnapshotId,
+    UpdateVoterRequest, VoteRequest, Voter, Voters,
 };
 use wire::ErrorCode;
 use wire::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
@@ -283,7 +283,17 @@ fn who_does_not_know_its_cluster_may_only_learn_it() {
 
 /// What another cluster answers is not believed: neither its epoch nor its leader.
 #[test]
-fn another_clusters_answer_teaches_nothing() {
+fn answers_of_another_cluster_and_of_no_possible_epoch_teach_nothing() {
+    for (error, epoch) in [
+        (ErrorCode::InconsistentClusterId, LeaderEpoch(77)),
+        (ErrorCode::None, LeaderEpoch(i32::MAX)),
+        (ErrorCode::FencedLeaderEpoch, LeaderEpoch(i32::MAX - 1)),
+    ] {
+        teaches_nothing(error, epoch);
+    }
+}
+
+fn teaches_nothing(error: ErrorCode, epoch: LeaderEpoch) {
     let mut quorum = open();
     let mut sent = Vec::new();
     let mut now = 0;
@@ -298,8 +308,8 @@ fn another_clusters_answer_teaches_nothing() {
     }
     for id in sent {
         let response = Response {
-            error: ErrorCode::InconsistentClusterId,
-            epoch: LeaderEpoch(77),
+            error,
+            epoch,
             leader: Some(BrokerId(3)),
             endpoints: vec![endpoint(3)],
             body: Body::Empty,
@@ -308,6 +318,28 @@ fn another_clusters_answer_teaches_nothing() {
     }
     assert!(quorum.epoch() < LeaderEpoch(77));
     assert_eq!(quorum.leader(), None);
+}
+
+/// A voter that has voted in the last epoch of all, as its memory says, would end every other's.
+#[test]
+fn an_impossible_epoch_is_not_remembered() {
+    let open = |epoch: i32| {
+        let state = ElectionState { epoch: LeaderEpoch(epoch), ..ElectionState::default() };
+        let voters = Voters::new(vec![voter(1), voter(2), voter(3)]);
+        let config = Config {
+            bootstrap: Bootstrap::Voters(voters),
+            ..Config::new(BrokerId(1), Uuid([1; 16]))
+        };
+        let mut loader = Loader::new(config);
+        loader.quorum_state(&state.to_bytes()).unwrap();
+        loader.finish(Offset(0), Offset(0))
+    };
+    assert_eq!(open(1 << 24).unwrap().epoch(), LeaderEpoch(1 << 24));
+    for epoch in [(1 << 24) + 1, i32::MAX] {
+        let refused = open(epoch).err().map(|error| error.to_string()).unwrap_or_default();
+        let said = format!("quorum-state has leaderEpoch {epoch}, and the log ends in epoch 0");
+        assert!(refused.contains(&said), "{refused}");
+    }
 }
 
 /// Under a leader at work: nobody unknown is preferred to it, no disk answers for another, and one

@@ -12,8 +12,9 @@ impl Quorum {
     pub(super) fn response(&mut self, id: u64, response: Response) -> Result<(), Stop> {
         // An answer to a question of an earlier role says nothing to this one.
         let Some(sent) = self.sent.remove(&id) else { return Ok(()) };
-        if response.error == ErrorCode::InconsistentClusterId {
-            // Another cluster's epoch and leader are nothing to this one.
+        if response.error == ErrorCode::InconsistentClusterId || self.is_too_far(response.epoch) {
+            // Another cluster's epoch and leader are nothing to this one, nor those of a voter
+            // whose memory is damaged.
             self.back_off();
             return self.refused_by(sent);
         }

@@ -7,12 +7,13 @@ use super::state::State;
 use super::{Quorum, Role};
 use crate::{BeginEpochRequest, Body, EndEpochRequest, ReplicaKey, VoteRequest};
 
-/// How many epochs a request may be ahead of this node. Elections every second take half a year for
-/// so many; the last epoch of all, which no election could follow, is out of reach of one request.
-const EPOCHS_AHEAD_MAX: i32 = 1 << 24;
+/// How many epochs a message may be ahead of this node, and `quorum-state` of the log. Elections
+/// every second take half a year for so many; the last epoch of all, which no election could follow,
+/// is out of reach of one message.
+pub(crate) const EPOCHS_AHEAD_MAX: i32 = 1 << 24;
 
 impl Quorum {
-    fn is_too_far(&self, epoch: LeaderEpoch) -> bool {
+    pub(super) fn is_too_far(&self, epoch: LeaderEpoch) -> bool {
         epoch.0.saturating_sub(self.election.epoch.0) > EPOCHS_AHEAD_MAX
     }
 

@@ -83,7 +83,7 @@ pub(super) fn quorum(
     notes: &mut Vec<Note>,
 ) -> Result<QuorumSettings, ConfigError> {
     let roles = roles(resolved)?;
-    let voters = voters(resolved)?;
+    let mut voters = voters(resolved)?;
     let bootstrap_servers = servers(resolved)?;
     let auto_join = resolved.flag("controller.quorum.auto.join.enable")?;
     check_roles(resolved, roles, node_id, &voters, &bootstrap_servers)?;
@@ -96,6 +96,13 @@ pub(super) fn quorum(
         });
     }
     notes.extend(own_voter(roles, node_id, &voters, listeners));
+    if let ([], [one]) = (&*voters, &*bootstrap_servers)
+        && roles.controller
+        && is_here(one, listeners)
+    {
+        // Kafka's sample file for one node. Others may follow it, or join it.
+        voters.push(VoterAddress { id: node_id, address: one.clone() });
+    }
     let formation = formation(roles, node_id, &voters, &bootstrap_servers, listeners);
     if formation != Formation::Alone {
         if roles.controller && listeners.controllers.is_empty() {
@@ -146,7 +153,7 @@ fn own_voter(
     let port = own.address.port;
     let named = |one: &ListenerConfig| one.port == port || one.advertised_port == port;
     let open = listeners.controllers.iter().any(|one| named(one) || one.port == 0);
-    if open || voters.len() == 1 {
+    if open || listeners.controllers.is_empty() {
         return None;
     }
     Some(Note::Plain(format!(
@@ -310,16 +317,13 @@ fn formation(
     servers: &[NodeAddress],
     listeners: &Listeners,
 ) -> Formation {
-    let alone = match (voters, servers) {
-        ([], []) => true,
-        ([one], _) => one.id == node_id,
-        ([], [one]) => roles.controller && is_here(one, listeners),
-        _ => false,
-    };
-    match alone {
-        true => Formation::Alone,
-        false if roles.controller && !voters.is_empty() => Formation::Voters,
-        false => Formation::Join,
+    let reached = !roles.broker || !listeners.controllers.is_empty();
+    match (voters, servers) {
+        ([], []) => Formation::Alone,
+        // The only voter, where no other node could reach it.
+        ([one], _) if one.id == node_id && !reached => Formation::Alone,
+        ([_, ..], _) if roles.controller => Formation::Voters,
+        _ => Formation::Join,
     }
 }
 

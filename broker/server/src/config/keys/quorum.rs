@@ -5,12 +5,12 @@ use crate::config::def::{Def, boolean, int, list};
 /// The keys of this area that the broker acts on.
 pub(in crate::config) const KEYS: &[Def] = &[
     list("controller.quorum.voters", "").doc(
-        "The controllers that form the quorum: ID@HOST:PORT, the same list on every node; unset, \
-         or this node alone, is a cluster of one.",
+        "The controllers that form the quorum: ID@HOST:PORT, the same list on every node. A node \
+         with neither this nor controller.quorum.bootstrap.servers is a cluster of its own.",
     ),
     list("controller.quorum.bootstrap.servers", "").doc(
-        "HOST:PORT of controllers where a node asks for the quorum that it is to follow; unset, \
-         or this node alone, is a cluster of one.",
+        "HOST:PORT of controllers where a node asks for the quorum that it is to follow; a \
+         controller that finds only itself there is the first of its quorum.",
     ),
     boolean("controller.quorum.auto.join.enable", "false").doc(
         "Whether a controller that does not vote asks to become a voter, in the place of its own \

@@ -60,7 +60,8 @@ fn a_usual_file_of_kafka_starts_the_broker() {
     let unused = Note::NoMeaning(unused.map(str::to_owned).to_vec());
     assert_eq!(loaded.notes, [unused]);
     // Its one bootstrap server is the node itself.
-    assert_eq!(loaded.settings.quorum.formation, Formation::Alone);
+    assert_eq!(loaded.settings.quorum.formation, Formation::Voters);
+    assert_eq!(loaded.settings.quorum.voters.len(), 1);
     assert_eq!(loaded.settings.controller_listeners.len(), 1);
 }
 

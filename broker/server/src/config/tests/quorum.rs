@@ -18,10 +18,13 @@ fn how_a_node_begins() {
     assert_eq!(formation(&[]), Formation::Alone);
     assert_eq!(formation(&["node.id=2", THREE, BOTH, NAMES]), Formation::Voters);
     let one = "controller.quorum.voters=2@b:9093";
-    assert_eq!(formation(&["node.id=2", one, BOTH, NAMES]), Formation::Alone);
+    assert_eq!(formation(&["node.id=2", one]), Formation::Alone, "nobody reaches it");
+    assert_eq!(formation(&["node.id=2", one, BOTH, NAMES]), Formation::Voters);
     for here in ["localhost:9093", "127.0.0.1:9093"] {
         let servers = format!("controller.quorum.bootstrap.servers={here}");
-        assert_eq!(formation(&[&servers, BOTH, NAMES]), Formation::Alone, "{here}");
+        let quorum = settings(&["node.id=2", &servers, BOTH, NAMES]).quorum;
+        assert_eq!(quorum.formation, Formation::Voters, "{here}");
+        assert_eq!((quorum.voters.len(), quorum.voters[0].id), (1, 2), "itself");
     }
     for there in ["localhost:9094", "a:9093", "localhost:9093,a:9093"] {
         let servers = format!("controller.quorum.bootstrap.servers={there}");

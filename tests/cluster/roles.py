@@ -127,10 +127,27 @@ def a_lone_node_is_joined(context):
     produce(context, cluster.address, topic, 60, partitions=3)
     founder.kill()
     others = ",".join(one.address for one in cluster.members[1:])
-    assert context.topic(others, partitions=2)
+    topics = [topic, context.topic(others, partitions=2)]
     founder.start(wait=False)
     procs.wait_until(lambda: all(one.sees() == [1, 2, 3] for one in cluster.members),
                      "the founder is back among them", 20, 0.1)
+    # A lost disk with partitions would be asked for first.
+    for deleted in context.admin(others).delete_topics(topics, operation_timeout=20).values():
+        deleted.result(30)
+    before = cluster.cluster_ids()
+    # Its disk is lost, and its list names nobody else: it says that it belongs to the others.
+    founder.kill()
+    founder.wipe()
+    founder.start(wait=False)
+    procs.wait_until(lambda: "takes this node of cluster" in founder.tail(), "told", 20, 0.1)
+    founder.kill()
+    founder.wipe()
+    founder.settings["controller.quorum.bootstrap.servers"] = cluster[2].controller_address
+    founder.start(wait=False)
+    procs.wait_until(lambda: all(one.sees() == [1, 2, 3] for one in cluster.members),
+                     "the founder is one of them again", 20, 0.1)
+    assert cluster.cluster_ids() == before
+    procs.wait_until(lambda: sorted(voters(context, cluster)) == [1, 2, 3], "all vote", 20, 0.2)
 
 
 @suite.scenario

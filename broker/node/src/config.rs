@@ -68,6 +68,8 @@ pub struct QuorumConfig {
     /// How it begins when its disk is empty. `Alone` also for `controller.quorum.voters` that name
     /// this node only.
     pub bootstrap: quorum::Bootstrap,
+    /// How many `controller.quorum.bootstrap.servers` there are to ask, or voters in their place.
+    pub bootstrap_servers: usize,
     /// `controller.quorum.auto.join.enable`
     pub auto_join: bool,
     /// Where it is reached as a controller: the advertised controller listeners.
@@ -99,6 +101,7 @@ impl QuorumConfig {
         Self {
             roles: Roles { broker: true, controller: true },
             bootstrap: quorum::Bootstrap::Alone,
+            bootstrap_servers: 0,
             auto_join: false,
             endpoints: Vec::new(),
             fetch_timeout_ms: 1_000,

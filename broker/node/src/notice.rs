@@ -100,7 +100,7 @@ pub enum Notice {
         /// Why.
         why: String,
     },
-    /// A configured controller belongs to another cluster than this node.
+    /// A configured controller, or one that asks, belongs to another cluster than this node.
     OtherCluster {
         /// Which, and which.
         text: String,

@@ -96,6 +96,8 @@ pub enum Destination {
     },
     /// Any of `controller.quorum.bootstrap.servers`.
     Bootstrap,
+    /// One of them, by its place in the list.
+    Server(usize),
 }
 
 /// Something to do. Effects are carried out in order; one that has a completion event is followed

@@ -210,6 +210,7 @@ impl Shared {
                 let servers = &self.config.bootstrap;
                 servers.get(turn.checked_rem(servers.len())?).cloned()
             }
+            Destination::Server(place) => self.config.bootstrap.get(*place).cloned(),
         }
     }
 

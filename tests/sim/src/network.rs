@@ -64,6 +64,7 @@ impl World {
         let to = match to {
             Destination::Node { id, .. } => usize::try_from(id.0).unwrap(),
             Destination::Bootstrap => self.random.below(self.hosts.len() as u64) as usize,
+            Destination::Server(place) => place,
         };
         let life = self.hosts[from].life;
         // Whatever becomes of it, the asker hears of it.

@@ -60,6 +60,7 @@ impl Plane {
     pub(super) fn take_request(&mut self, reply: Reply, version: i16, request: ControlRequest) {
         match raft_messages::question(self.own, version, &request) {
             Some(Ok(question)) => {
+                self.claims.look_at(self.now_ms, self.cluster_id.as_ref(), &question);
                 let name = self.next_name();
                 self.asked.insert(name, Asked { reply, version, request });
                 let (cluster_id, request) = (question.cluster_id, question.request);

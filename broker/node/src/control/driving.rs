@@ -120,6 +120,9 @@ impl Node {
         if let Some(text) = plane.log.not_taken.take_news() {
             self.notices.push(Notice::NotTaken { text });
         }
+        if let Some(text) = plane.claims.take_news() {
+            self.notices.push(Notice::OtherCluster { text });
+        }
         self.show_status(plane);
         self.broker_epoch.store(self.own_epoch(plane), Ordering::Relaxed);
         if let Err(error) = self.meet_cluster(plane) {

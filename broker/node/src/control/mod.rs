@@ -12,6 +12,7 @@
 
 mod absent;
 mod asking;
+mod claims;
 mod cordons;
 mod decisions;
 mod driving;

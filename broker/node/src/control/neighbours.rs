@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorum::{Bootstrap, Destination, Voters};
+use quorum::{Bootstrap, Destination};
 use wire::ids::BrokerId;
 use wire::messages::describe_cluster_request::DescribeClusterRequest;
 use wire::messages::describe_cluster_response::DescribeClusterResponse;
@@ -15,28 +15,31 @@ use wire::messages::describe_cluster_response::DescribeClusterResponse;
 use super::forwarding::Sent;
 use super::plane::Plane;
 use super::{ControlEffect, ControlRequest};
+use crate::config::QuorumConfig;
 
 /// How long who has not answered is left alone.
 const RETRY_MS: i64 = 500;
 /// DescribeCluster is asked of controllers, about controllers.
 const ENDPOINT_CONTROLLERS: i8 = 2;
-/// Bootstrap servers have no names: so many answers in all are looked at.
-const UNNAMED_ANSWERS_MAX: usize = 9;
-/// So many of them, and more than not, must be of the same other cluster.
-const UNNAMED_STRANGERS: usize = 3;
 
-/// Whom an answer is from; `None`: one of the bootstrap servers.
-pub(super) type Neighbour = Option<BrokerId>;
+/// Whom an answer is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Neighbour {
+    /// One of the voters of the configuration.
+    Voter(BrokerId),
+    /// One of its bootstrap servers, by its place in the list; it may be this node itself.
+    Server(usize),
+}
 
 /// What they have said.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
     own: String,
-    node: BrokerId,
-    /// The configured voters; empty when there are bootstrap servers only.
-    voters: Voters,
-    said: BTreeMap<BrokerId, String>,
-    unnamed: Vec<String>,
+    /// Those who are asked, and where.
+    all: Vec<(Neighbour, Destination)>,
+    /// This node's own voice, as one of the voters.
+    votes: bool,
+    said: BTreeMap<Neighbour, String>,
     asking: BTreeSet<Neighbour>,
     ask_at: i64,
     settled: bool,
@@ -55,24 +58,35 @@ enum Verdict {
 
 impl Neighbours {
     /// Of a node that may know its cluster.
-    pub(crate) fn of(own: Option<String>, node: BrokerId, bootstrap: &Bootstrap) -> Option<Self> {
-        own.map(|own| Self::new(own, node, bootstrap))
+    pub(crate) fn of(own: Option<String>, node: BrokerId, config: &QuorumConfig) -> Option<Self> {
+        own.map(|own| Self::new(own, node, config))
     }
 
-    fn new(own: String, node: BrokerId, bootstrap: &Bootstrap) -> Self {
-        let voters = match bootstrap {
-            Bootstrap::Static(voters) | Bootstrap::Voters(voters) => voters.clone(),
-            Bootstrap::Alone | Bootstrap::Join => Voters::default(),
-        };
+    fn new(own: String, node: BrokerId, config: &QuorumConfig) -> Self {
+        let mut votes = false;
+        let mut all = Vec::new();
+        match &config.bootstrap {
+            Bootstrap::Static(voters) | Bootstrap::Voters(voters) => {
+                votes = voters.by_id(node).is_some();
+                all.extend(voters.iter().filter(|voter| voter.id != node).map(|voter| {
+                    let (id, endpoints) = (voter.id, voter.endpoints.clone());
+                    (Neighbour::Voter(id), Destination::Node { id, endpoints })
+                }));
+            }
+            Bootstrap::Join => all.extend(
+                (0..config.bootstrap_servers)
+                    .map(|place| (Neighbour::Server(place), Destination::Server(place))),
+            ),
+            Bootstrap::Alone => {}
+        }
         Self {
             own,
-            node,
-            voters,
+            votes,
             said: BTreeMap::new(),
-            unnamed: Vec::new(),
             asking: BTreeSet::new(),
             ask_at: 0,
-            settled: *bootstrap == Bootstrap::Alone,
+            settled: all.is_empty(),
+            all,
             finding: None,
         }
     }
@@ -83,17 +97,8 @@ impl Neighbours {
             return Vec::new();
         }
         self.ask_at = now.saturating_add(RETRY_MS);
-        let mut due: Vec<(Neighbour, Destination)> = Vec::new();
-        if self.voters.is_empty() {
-            due.push((None, Destination::Bootstrap));
-        }
-        let others = self.voters.iter().filter(|voter| voter.id != self.node);
-        for voter in others.filter(|voter| !self.said.contains_key(&voter.id)) {
-            let (id, endpoints) = (voter.id, voter.endpoints.clone());
-            due.push((Some(id), Destination::Node { id, endpoints }));
-        }
-        due.retain(|(whom, _)| self.asking.insert(*whom));
-        due
+        let silent = self.all.iter().filter(|(whom, _)| !self.said.contains_key(whom));
+        silent.filter(|(whom, _)| self.asking.insert(*whom)).cloned().collect()
     }
 
     /// One has answered; an empty id is none yet.
@@ -103,17 +108,17 @@ impl Neighbours {
             return Verdict::Open;
         }
         if cluster_id != self.own {
-            let one = whom.map_or("a bootstrap server".to_owned(), |id| format!("controller {id}"));
+            let one = match whom {
+                Neighbour::Voter(id) => format!("controller {id}"),
+                Neighbour::Server(place) => format!("bootstrap server {}", place + 1),
+            };
             let own = &self.own;
             self.finding = Some(format!(
                 "this node belongs to cluster {own} (by its disks or tidelog.cluster.id), but \
                  {one} of its configuration belongs to cluster {cluster_id}"
             ));
         }
-        match whom {
-            Some(id) => drop(self.said.insert(id, cluster_id)),
-            None => self.unnamed.push(cluster_id),
-        }
+        self.said.insert(whom, cluster_id);
         let verdict = self.verdict();
         self.settled = verdict != Verdict::Open;
         verdict
@@ -121,19 +126,15 @@ impl Neighbours {
 
     fn verdict(&self) -> Verdict {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for said in self.said.values().chain(&self.unnamed) {
+        for said in self.said.values() {
             *counts.entry(said).or_default() += 1;
         }
-        let mut ours = counts.remove(self.own.as_str()).unwrap_or(0);
-        let most = counts.into_iter().max_by_key(|(_, count)| *count);
-        let (theirs, count) = most.unwrap_or_default();
-        let (ours_enough, theirs_enough) = if self.voters.is_empty() {
-            (self.unnamed.len() >= UNNAMED_ANSWERS_MAX, count >= UNNAMED_STRANGERS.max(ours + 1))
-        } else {
-            ours += usize::from(self.voters.by_id(self.node).is_some());
-            (ours >= self.voters.majority(), count >= self.voters.majority())
-        };
-        match (theirs_enough, ours_enough) {
+        let own = usize::from(self.votes);
+        let ours = counts.remove(self.own.as_str()).unwrap_or(0) + own;
+        let (theirs, count) =
+            counts.into_iter().max_by_key(|(_, count)| *count).unwrap_or_default();
+        let majority = (self.all.len() + own) / 2 + 1;
+        match (count >= majority, ours >= majority) {
             (true, _) => Verdict::Theirs(theirs.to_owned()),
             (false, true) => Verdict::Ours,
             _ => Verdict::Open,
@@ -180,19 +181,26 @@ impl Plane {
 
 #[cfg(test)]
 mod tests {
-    use quorum::Voter;
+    use quorum::{Voter, Voters};
     use wire::ids::Uuid;
 
     use super::*;
 
     fn of_three(node: i32) -> Neighbours {
         let voter = |id| Voter { id: BrokerId(id), directory: Uuid::ZERO, endpoints: Vec::new() };
-        let voters = Voters::new((1..=3).map(voter).collect());
-        Neighbours::new("ours".to_owned(), BrokerId(node), &Bootstrap::Static(voters))
+        let bootstrap = Bootstrap::Static(Voters::new((1..=3).map(voter).collect()));
+        let config = QuorumConfig { bootstrap, ..QuorumConfig::alone() };
+        Neighbours::new("ours".to_owned(), BrokerId(node), &config)
+    }
+
+    fn of_servers(bootstrap_servers: usize) -> Neighbours {
+        let bootstrap = Bootstrap::Join;
+        let config = QuorumConfig { bootstrap, bootstrap_servers, ..QuorumConfig::alone() };
+        Neighbours::new("ours".to_owned(), BrokerId(9), &config)
     }
 
     fn say(neighbours: &mut Neighbours, id: i32, cluster: &str) -> Verdict {
-        neighbours.answered(Some(BrokerId(id)), cluster.to_owned())
+        neighbours.answered(Neighbour::Voter(BrokerId(id)), cluster.to_owned())
     }
 
     #[test]
@@ -219,20 +227,22 @@ mod tests {
         assert_eq!(say(&mut broker, 2, "theirs"), Verdict::Theirs("theirs".to_owned()));
     }
 
+    /// Whatever it says, and however often, one server is one.
     #[test]
-    fn bootstrap_servers_may_be_this_node_itself() {
-        let mut one = Neighbours::new("ours".to_owned(), BrokerId(1), &Bootstrap::Join);
-        let mut last = Verdict::Open;
-        for cluster in ["ours", "theirs", "theirs", "ours", "theirs"] {
-            assert_eq!(last, Verdict::Open);
-            last = one.answered(None, cluster.to_owned());
+    fn a_single_bootstrap_server_of_many_ends_nobody() {
+        let mut one = of_servers(3);
+        assert_eq!(one.due(0).len(), 3);
+        let mut say =
+            |place, cluster: &str| one.answered(Neighbour::Server(place), cluster.to_owned());
+        for _ in 0..5 {
+            assert_eq!(say(2, "theirs"), Verdict::Open);
         }
-        assert_eq!(last, Verdict::Theirs("theirs".to_owned()));
-        let mut one = Neighbours::new("ours".to_owned(), BrokerId(1), &Bootstrap::Join);
-        for cluster in ["ours", "theirs", "ours"].repeat(3) {
-            let verdict = one.answered(None, cluster.to_owned());
-            assert!(matches!(verdict, Verdict::Open | Verdict::Ours), "{verdict:?}");
-        }
-        assert!(one.settled);
+        assert_eq!(say(0, ""), Verdict::Open);
+        assert_eq!(say(1, "theirs"), Verdict::Theirs("theirs".to_owned()));
+        assert!(one.finding.is_some_and(|text| text.contains("bootstrap server 2")));
+        let mut one = of_servers(1);
+        let verdict = one.answered(Neighbour::Server(0), "theirs".to_owned());
+        assert_eq!(verdict, Verdict::Theirs("theirs".to_owned()), "all that it is told to ask");
+        assert!(of_servers(0).due(0).is_empty());
     }
 }

@@ -13,6 +13,7 @@ use wire::ids::Offset;
 
 use super::absent::Absent;
 use super::asking::Asked;
+use super::claims::Claims;
 use super::enrolment::Enrolment;
 use super::forwarding::{Forward, Sent};
 use super::leading::Lead;
@@ -64,6 +65,7 @@ pub(crate) struct Plane {
     pub(super) enrolment: Option<Enrolment>,
     /// Of a node that knew its cluster at its start.
     pub(super) neighbours: Option<Neighbours>,
+    pub(crate) claims: Claims,
     /// The log directories of this node's broker.
     pub(super) dirs: Arc<LogDirs>,
     /// The image in force contains everything before.
@@ -103,7 +105,7 @@ impl Plane {
             dirs,
         } = args;
         let applied = log.image_end();
-        let neighbours = Neighbours::of(cluster_id.clone(), own.id, &config.bootstrap);
+        let neighbours = Neighbours::of(cluster_id.clone(), own.id, &config);
         Self {
             now_ms: 0,
             clock: Clock::default(),
@@ -126,6 +128,7 @@ impl Plane {
             registrar,
             enrolment,
             neighbours,
+            claims: Claims::default(),
             dirs,
             applied,
             handed: applied,

@@ -460,6 +460,7 @@ impl World {
                 found
             }
             Destination::Bootstrap => self.random.below(self.nodes.len()),
+            Destination::Server(place) => panic!("the quorum asks for any server, not {place}"),
         };
         let life = self.nodes[at].life;
         if to == at {

@@ -51,6 +51,7 @@ impl QuorumSettings {
                 )),
                 Formation::Join => node::Bootstrap::Join,
             },
+            bootstrap_servers: self.contacts().len(),
             auto_join: self.auto_join,
             endpoints: Vec::new(),
             fetch_timeout_ms: whole_ms(self.fetch_timeout),

@@ -405,6 +405,7 @@ impl World {
         let at = match to {
             Destination::Node { id, .. } => usize::try_from(id.0).unwrap(),
             Destination::Bootstrap => (id as usize) % CONTROLLERS,
+            Destination::Server(place) => place,
         };
         let life = self.controllers[from].life;
         let party = Party::Controller { at: from, life, id };

@@ -386,6 +386,7 @@ impl World {
                 assert!(!endpoints.is_empty(), "{id} is nowhere");
                 (usize::try_from(id.0).unwrap(), endpoints[0].port)
             }
+            Destination::Server(place) => (place, self.hosts[place].port),
             Destination::Bootstrap => {
                 self.asked_at_random += 1;
                 let to = self.asked_at_random % self.hosts.len();

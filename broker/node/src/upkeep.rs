@@ -117,6 +117,11 @@ impl Node {
             let what = format!("{} logs, the first: {first}", full.len());
             self.notices.push(Notice::NotClosed { what });
         }
+        // Before the markers, which speak for it, too: the power may go in between.
+        let metadata = self.plane().close();
+        if !matches!(metadata, Ok(true)) {
+            self.metadata_dir.leave_unclean();
+        }
         let epoch = self.broker_epoch.load(Ordering::Relaxed);
         if self.applying().loaded || !self.config.quorum.roles.broker {
             for error in self.dirs.close_clean(&closed, epoch) {
@@ -126,7 +131,7 @@ impl Node {
         if let Some(metadata_dirs) = &self.metadata_dirs {
             metadata_dirs.close_clean(&[], epoch);
         }
-        self.plane().close()
+        metadata.map(drop)
     }
 
     /// Closes every log, several at a time: they wait for the disk, which makes what is asked of it

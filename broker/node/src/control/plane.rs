@@ -234,8 +234,8 @@ impl Plane {
         self.handed = self.applied;
     }
 
-    /// Clean stop.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
+    /// Clean stop; whether all of the metadata log is on the disk.
+    pub(crate) fn close(&mut self) -> Result<bool, Error> {
         self.log.close()
     }
 

@@ -245,12 +245,15 @@ impl MetadataLog {
 
     /// Clean stop. A full disk is none to this log: every record was synced when it was committed,
     /// and a start reads all of them and makes their indexes anew.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
+    pub(crate) fn close(&mut self) -> Result<bool, Error> {
         match self.log.close() {
-            Err(LogError::Disk(error)) if error.heals() => return Ok(()),
+            Err(LogError::Disk(error)) if error.heals() => {
+                return Ok(self.log.flush().is_ok());
+            }
             closed => self.durable.reached(closed?)?,
         }
-        Ok(self.durable.sync()?)
+        self.durable.sync()?;
+        Ok(true)
     }
 
     /// Takes what is committed now out of the tail and into the state.

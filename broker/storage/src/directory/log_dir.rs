@@ -36,6 +36,8 @@ pub struct LogDir {
     checkpoints: Mutex<Checkpoints>,
     /// `cordoned.log.dirs` names it.
     cordoned: AtomicBool,
+    /// A stop leaves no clean-shutdown marker here.
+    unclean: AtomicBool,
 }
 
 /// The three offset checkpoints of a directory.
@@ -59,6 +61,7 @@ impl LogDir {
             clean: Mutex::new(None),
             checkpoints: Mutex::new(Checkpoints::default()),
             cordoned: AtomicBool::new(false),
+            unclean: AtomicBool::new(false),
         };
         match dir.take() {
             Ok(()) => Ok(dir),
@@ -204,7 +207,15 @@ impl LogDir {
         }
     }
 
+    /// Something in it could not be brought to the disk: the stop that follows is no clean one.
+    pub fn leave_unclean(&self) {
+        self.unclean.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn write_clean_marker(&self, broker_epoch: i64) -> Result<(), DiskError> {
+        if self.unclean.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         clean_shutdown::write(&*self.disk, &self.path.join(clean_shutdown::FILE), broker_epoch)
     }
 

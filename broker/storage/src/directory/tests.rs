@@ -465,3 +465,14 @@ fn a_log_that_was_not_closed_leaves_no_clean_marker() {
     let marked = |dir: &str| names_in(&disk, dir).contains(&".kafka_cleanshutdown".to_owned());
     assert_eq!((marked("a"), marked("b")), (true, false));
 }
+
+#[test]
+fn a_directory_that_was_left_unclean_has_no_marker() {
+    let disk = SimDisk::new(1);
+    let dirs = formatted(&disk, &["a", "b"], 0);
+    load_all(&dirs);
+    dirs.dirs()[1].leave_unclean();
+    assert_eq!(dirs.close_clean(&[], 5), []);
+    let marked = |dir: &str| names_in(&disk, dir).contains(&".kafka_cleanshutdown".to_owned());
+    assert_eq!((marked("a"), marked("b")), (true, false));
+}

@@ -119,13 +119,16 @@ impl Truth {
     ) {
         let Some((_, after)) = voters_of(bytes) else { return };
         self.voter_changes += 1;
-        let open = view.batches_from(disk, self.end, head.base);
+        // Of a leader that was cut off: others have committed more, which it has not.
+        let from = self.end.min(high_watermark.0);
+        let open = view.batches_from(disk, from, head.base);
         let open = open.iter().rev().find_map(voters_of);
         // The same step may have committed one change and made the next, which waited for that.
         let settled = open.as_ref().is_none_or(|(offset, _)| *offset < high_watermark);
         assert!(settled, "voters change again before {open:?} is committed");
         let before = open.map(|(_, voters)| voters);
-        let Some(before) = before.as_ref().or(self.voters()) else { return };
+        let committed = self.voters.range(..from).next_back().map(|(_, voters)| voters);
+        let Some(before) = before.as_ref().or(committed) else { return };
         let differ = |a: &Voters, b: &Voters| {
             let same = |voter: &&Voter| !b.iter().any(|other| other == *voter);
             a.iter().filter(same).map(|voter| voter.id).collect::<BTreeSet<_>>()

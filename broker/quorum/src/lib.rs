@@ -36,7 +36,7 @@ pub use clock::Clock;
 pub use config::{Bootstrap, Config};
 pub use error::Error;
 pub use event::{Destination, Effect, Event, Given, Refusal};
-pub use loader::Loader;
+pub use loader::{Loader, SNAPSHOT_HEAD_BYTES};
 pub use quorum::{Description, Quorum, ReplicaStatus, Role};
 pub use rpc::{
     AddVoterRequest, BeginEpochRequest, Body, EndEpochRequest, FetchBody, FetchRequest,

@@ -11,6 +11,9 @@ use crate::quorum::{EPOCHS_AHEAD_MAX, Restored};
 use crate::voter_history::VoterHistory;
 use crate::{Bootstrap, Config, ElectionState, Error, Quorum, Snapshot, SnapshotId, Voter, Voters};
 
+/// The header of a snapshot, with the voters, ends before.
+pub const SNAPSHOT_HEAD_BYTES: u64 = 64 << 10;
+
 /// Reads what the node finds in the metadata directory, in this order: `quorum-state`, the
 /// snapshots, the log's batches from its start. The records that it hands back make the state:
 /// those of the snapshot, which the node has made sure is durable, are committed; those of the log
@@ -74,9 +77,12 @@ impl Loader {
         Ok(())
     }
 
-    /// A snapshot older than the newest: it is only kept in mind, for retention.
-    pub fn older_snapshot(&mut self, id: SnapshotId, bytes: u64) {
-        self.snapshots.push(SnapshotFile { id, bytes, last_contained_ms: 0, log_bytes: 0 });
+    /// A snapshot older than the newest: it is only kept in mind, for retention. `head` is the
+    /// beginning of its file, [`SNAPSHOT_HEAD_BYTES`] of it; one that is not sound is the first to
+    /// go.
+    pub fn older_snapshot(&mut self, id: SnapshotId, bytes: u64, head: Bytes) {
+        let last_contained_ms = Snapshot::last_contained_ms(head).unwrap_or_default();
+        self.snapshots.push(SnapshotFile { id, bytes, last_contained_ms, log_bytes: 0 });
         self.snapshots.sort_by_key(|snapshot| snapshot.id);
     }
 

@@ -139,6 +139,16 @@ impl Snapshot {
         snapshot.last_contained_ms = header.ok_or_else(|| torn("header"))?;
         Ok(snapshot)
     }
+
+    /// The time of the last record that a snapshot stands for, by its header: `file` is its
+    /// beginning at least. `None` if that is no header.
+    pub(crate) fn last_contained_ms(file: Bytes) -> Option<i64> {
+        let first = BatchIter::new(file).next()?.ok()?;
+        match entries(&first).ok()?.first()? {
+            LogEntry::SnapshotHeader(at) => Some(*at),
+            _ => None,
+        }
+    }
 }
 
 /// How many of the records go into the next batch: at least one.

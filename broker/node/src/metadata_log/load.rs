@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use metadata::{Image, MetadataRecord};
-use quorum::{Bootstrap, Loader, Quorum, SnapshotId};
+use quorum::{Bootstrap, Loader, Quorum, SNAPSHOT_HEAD_BYTES, SnapshotId};
 use storage::LogConfig;
 use storage::config::CleanupPolicy;
 use storage::disk::{Access, Disk, read_file};
@@ -60,8 +60,13 @@ pub(super) fn load(
     let mut snapshots = snapshots(disk, dir)?;
     if let Some(newest) = snapshots.pop() {
         for id in snapshots {
-            let file = disk.open(&dir.join(id.file_name()), Access::Read)?;
-            loader.older_snapshot(id, file.len()?);
+            let path = dir.join(id.file_name());
+            let file = disk.open(&path, Access::Read)?;
+            let bytes = file.len()?;
+            let head = usize::try_from(bytes.min(SNAPSHOT_HEAD_BYTES)).unwrap_or_default();
+            let mut head = vec![0; head];
+            file.read_exact_at(&mut head, 0).map_err(|error| error.at(&path))?;
+            loader.older_snapshot(id, bytes, head.into());
         }
         let path = dir.join(newest.file_name());
         let file = read_file(disk, &path, SNAPSHOT_BYTES_MAX)?;

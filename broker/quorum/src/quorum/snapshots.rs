@@ -24,8 +24,9 @@ impl Quorum {
             return Err(Stop::Unexpected("Start"));
         }
         let id = SnapshotId { end_offset: Offset(0), epoch: LeaderEpoch(0) };
-        let file = self.snapshot_file(id, 0, Vec::new())?;
-        self.write_snapshot(new_file(id, 0), file);
+        // There is no last record: retention counts from now.
+        let file = self.snapshot_file(id, self.wall_ms, Vec::new())?;
+        self.write_snapshot(new_file(id, self.wall_ms), file);
         Ok(())
     }
 

@@ -91,7 +91,7 @@ impl Disk {
         let mut records = Vec::new();
         if let Some(((id, file), older)) = self.snapshots.split_last() {
             for (id, file) in older {
-                loader.older_snapshot(*id, file.len() as u64);
+                loader.older_snapshot(*id, file.len() as u64, file.clone());
             }
             records = loader.newest_snapshot(*id, file.clone()).unwrap();
         }
@@ -295,6 +295,31 @@ fn snapshots_bound_the_log() {
     assert!(node.disk.snapshots.len() < 4);
     let (_, state) = node.disk.load();
     assert_eq!(state, (0..200).map(record).collect::<Vec<_>>());
+}
+
+/// `metadata.max.retention.ms` counts from a snapshot's last record, over restarts too.
+#[test]
+fn a_restart_makes_no_snapshot_older() {
+    let mut node = Node::open(Disk::default(), 5_000_000_000_000);
+    node.quorum.config.retention_bytes = -1;
+    node.run();
+    let kept = |node: &Node| node.disk.snapshots.iter().map(|(id, _)| id.end_offset.0).collect();
+    let more = |node: &mut Node, from: u64| {
+        for n in from..from + 10 {
+            node.propose(n, vec![record(n as usize)]);
+            node.run();
+        }
+    };
+    more(&mut node, 0);
+    let before: Vec<i64> = kept(&node);
+    assert!(before.len() > 1 && before[0] == 0, "{before:?}");
+    let now = node.now;
+    let mut node = Node::open(node.disk, now);
+    node.quorum.config.retention_bytes = -1;
+    node.run();
+    more(&mut node, 10);
+    let after: Vec<i64> = kept(&node);
+    assert!(after.len() > before.len() && after.starts_with(&before), "{before:?} {after:?}");
 }
 
 #[test]

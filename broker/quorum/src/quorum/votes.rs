@@ -8,8 +8,8 @@ use super::{Quorum, Role};
 use crate::{BeginEpochRequest, Body, EndEpochRequest, ReplicaKey, VoteRequest};
 
 /// How many epochs a message may be ahead of this node, and `quorum-state` of the log. Elections
-/// every second take half a year for so many; the last epoch of all, which no election could follow,
-/// is out of reach of one message.
+/// every second take half a year for so many; the last epoch of all, which no election could
+/// follow, is out of reach of one message.
 pub(crate) const EPOCHS_AHEAD_MAX: i32 = 1 << 24;
 
 impl Quorum {

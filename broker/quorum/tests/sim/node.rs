@@ -93,7 +93,7 @@ impl Node {
         let mut snapshots: Vec<_> = files.snapshots.iter().collect();
         if let Some((id, file)) = snapshots.pop() {
             for (id, file) in snapshots {
-                loader.older_snapshot(*id, file.len() as u64);
+                loader.older_snapshot(*id, file.len() as u64, file.clone());
             }
             let records = loader.newest_snapshot(*id, file.clone()).unwrap();
             records.iter().for_each(|record| apply(&mut self.state, record));

@@ -177,6 +177,23 @@ def wait_replaced(context, cluster, before):
 
 
 @suite.scenario
+def who_waits_for_nobody_says_so(context):
+    """Bootstrap servers only, and no founder among them: /readyz and the log say what is missing."""
+    cluster = context.own()
+    servers = ",".join(member.controller_address for member in cluster.members)
+    for member in cluster.members:
+        member.voters = None
+        member.settings["controller.quorum.bootstrap.servers"] = servers
+        member.start(wait=False)
+    wanted = "a first one begins where controller.quorum.voters names its controllers"
+    for member in cluster.members:
+        procs.wait_until(lambda one=member: wanted in one.http("/readyz")[1], "told", 10, 0.05)
+    for member in cluster.members:
+        procs.wait_until(lambda one=member: wanted in one.tail(), "it stands in the log", 20, 0.2)
+        assert member.http("/readyz")[0] == 503
+
+
+@suite.scenario
 def a_wiped_node_rejoins_as_a_new_voter(context):
     """An empty disk in a voter's place: a new voter, with a directory of its own."""
     cluster = context.own()

@@ -14,7 +14,7 @@ pub enum Error {
     #[error("quorum-state has data_version {0}; this version reads 0 and 1")]
     StateVersion(i64),
     /// `quorum-state` does not say something that must not be forgotten.
-    #[error("quorum-state has no {0}")]
+    #[error("quorum-state has no {0}, or one that is none")]
     StateField(&'static str),
     /// A directory id in `quorum-state` is not an id.
     #[error("quorum-state names a directory id that is not one")]

@@ -64,9 +64,9 @@ impl ElectionState {
         let json: Value = serde_json::from_slice(content)?;
         let number = |key: &str| json.get(key).and_then(Value::as_i64);
         // What is not there is no answer: a vote that is forgotten is given twice.
-        let id = |key: &'static str| {
-            let id = number(key).and_then(|id| i32::try_from(id).ok());
-            id.ok_or(Error::StateField(key))
+        let whole = |key: &'static str, least: i32| {
+            let number = number(key).and_then(|id| i32::try_from(id).ok());
+            number.filter(|number| *number >= least).ok_or(Error::StateField(key))
         };
         let version = number("data_version").unwrap_or(-1);
         if !(0..=DATA_VERSION).contains(&version) {
@@ -85,9 +85,9 @@ impl ElectionState {
         let static_voters = voters.into_iter().flatten().filter_map(voter).collect();
         let known = |id: i32| (id >= 0).then_some(BrokerId(id));
         Ok(Self {
-            epoch: LeaderEpoch(id("leaderEpoch")?.max(0)),
-            leader: known(id("leaderId")?),
-            voted: known(id("votedId")?).map(|id| (id, directory)),
+            epoch: LeaderEpoch(whole("leaderEpoch", 0)?),
+            leader: known(whole("leaderId", -1)?),
+            voted: known(whole("votedId", -1)?).map(|id| (id, directory)),
             static_voters,
         })
     }
@@ -134,6 +134,14 @@ mod tests {
         for field in ["leaderId", "leaderEpoch", "votedId", "votedDirectoryId"] {
             let without = whole.replace(field, "other");
             let refused = ElectionState::parse(without.as_bytes());
+            assert!(matches!(refused, Err(Error::StateField(name)) if name == field), "{field}");
+        }
+        for (field, least) in [("leaderId", -1), ("leaderEpoch", 0), ("votedId", -1)] {
+            let with = |number: i32| {
+                whole.replace(&format!("\"{field}\":1"), &format!("\"{field}\":{number}"))
+            };
+            assert!(ElectionState::parse(with(least).as_bytes()).is_ok(), "{field}");
+            let refused = ElectionState::parse(with(least - 1).as_bytes());
             assert!(matches!(refused, Err(Error::StateField(name)) if name == field), "{field}");
         }
     }

@@ -22,6 +22,7 @@ mod maintenance;
 mod metrics;
 mod peers;
 pub mod process;
+mod readiness;
 mod runtime;
 mod serve_config;
 mod sockets;

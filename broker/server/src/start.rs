@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::peers::{Peers, PeersConfig};
+use crate::readiness;
 use crate::runtime;
 use crate::runtime::signals::Signals;
 use crate::serve_config::{ServeConfig, SocketConfig};
@@ -146,6 +147,7 @@ pub fn start(mut config: ServeConfig) -> Result<RunningServer, Error> {
     let (stop_upkeep, stop) = watch::channel(false);
     let (failing, failed) = watch::channel(None);
     peers.spawn(follow(way.progress(), open, failing.clone(), Arc::clone(&node), began));
+    peers.spawn(readiness::say_what_is_awaited(Arc::clone(&node), opened.clone()));
     if config.node.quorum.is_alone() {
         load_groups(&data, &node, &clock);
     }

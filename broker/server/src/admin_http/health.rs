@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use wire::ids::BrokerId;
 
 use super::Admin;
+use crate::readiness;
 
 /// Reasons told in one answer; the rest is counted.
 const REASONS_MAX: usize = 100;
@@ -28,48 +29,9 @@ pub(super) async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
 }
 
 fn why_not_ready(admin: &Admin) -> Option<String> {
-    if *admin.stopping.borrow() {
-        return Some("stopping".to_owned());
-    }
-    if let Some(why) = admin.node.failure() {
-        return Some(why);
-    }
-    let BrokerId(id) = admin.node.node_id();
-    if !admin.node.config().quorum.roles.broker {
-        let leader = admin.node.control_status().leader;
-        let why = "no active controller is known".to_owned();
-        return leader.is_none().then(|| with_stranger(admin, why));
-    }
-    match admin.node.image().brokers.get(BrokerId(id)) {
-        None => Some(with_stranger(admin, format!("broker {id} is not registered{}", led(admin)))),
-        Some(broker) if broker.fenced => Some(format!("broker {id} is fenced")),
-        // What the metadata tells may be of the run before: one that was killed is not fenced yet.
-        Some(_) if !*admin.open.borrow() => {
-            Some(format!("broker {id} has not been taken in since its start{}", led(admin)))
-        }
-        Some(_) => None,
-    }
-}
-
-/// Without a controller nobody is registered; on empty disks that takes all of the voters.
-fn led(admin: &Admin) -> String {
-    let status = admin.node.control_status();
-    if status.leader.is_some() {
-        return String::new();
-    }
-    let ids: Vec<String> = status.voters.iter().map(|voter| voter.id.to_string()).collect();
-    let formed = match admin.node.cluster_id().is_empty() {
-        true => "; on empty disks, a cluster is formed once all of them are up",
-        false => "",
-    };
-    format!(": no active controller is known (voters: {}{formed})", ids.join(", "))
-}
-
-/// Whose cluster the others are may be the reason.
-fn with_stranger(admin: &Admin, why: String) -> String {
-    match &admin.node.control_status().stranger {
-        Some(stranger) => format!("{why}: {stranger}"),
-        None => why,
+    match *admin.stopping.borrow() {
+        true => Some("stopping".to_owned()),
+        false => readiness::why_not(&admin.node, *admin.open.borrow()),
     }
 }
 

@@ -178,7 +178,7 @@ def wait_replaced(context, cluster, before):
 
 @suite.scenario
 def who_waits_for_nobody_says_so(context):
-    """Bootstrap servers only, and no founder among them: /readyz and the log say what is missing."""
+    """Bootstrap servers only, no founder among them: /readyz and the log say what is missing."""
     cluster = context.own()
     servers = ",".join(member.controller_address for member in cluster.members)
     for member in cluster.members:

@@ -56,7 +56,7 @@ fn led(node: &Node) -> String {
     let more = match (node.cluster_id().is_empty(), ids.is_empty()) {
         (_, true) => {
             "; none of the controllers that it is told to ask knows a quorum: a first one begins \
-             where controller.quorum.voters names its controllers, or a controller names itself only"
+             where controller.quorum.voters names its controllers, or a controller itself only"
         }
         (true, false) => "; on empty disks, a cluster is formed once all of them are up",
         (false, false) => "",

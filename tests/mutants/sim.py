@@ -25,8 +25,8 @@ MUTANTS = [
      "if !settled || leader.change.is_some() {",
      "if !settled && self.voters().is_empty() {"),
     ("sim-vote-for-anybody", "quorum/src/quorum/votes.rs",
-     "let up_to_date = (request.last_epoch, request.end_offset) >= ours;",
-     "let up_to_date = ours.1 <= self.log.end();"),
+     "let up_to_date = (request.last_epoch, request.end_offset) >= self.own_end();",
+     "let up_to_date = self.own_end().1 <= self.log.end();"),
     ("sim-lose-a-snapshots-tail", "quorum/src/snapshot.rs",
      "let bytes = data_batch(next, self.id.epoch, now_ms, batch)?;",
      "let batch = batch.get(..batch.len().div_ceil(2)).unwrap_or_default();\n"

@@ -134,8 +134,9 @@ pub enum Error {
     /// A directory that this broker registered is not among its log directories.
     #[error(
         "log directories with these ids (directory.id of meta.properties) are missing: {}; what \
-         they hold would come back empty. Mount them and name them in log.dirs, or, to give up \
-         what only they hold, set tidelog.log.dirs.abandoned to these ids", join(.0)
+         they hold would come back empty. Mount them and name them in log.dirs; is this node.id \
+         that of another machine, give it one of its own; or, to give up what only they hold, set \
+         tidelog.log.dirs.abandoned to these ids", join(.0)
     )]
     LogDirsMissing(Vec<Uuid>),
     /// This node and its metadata log are of different clusters.

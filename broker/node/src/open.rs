@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use metadata::Image;
 use quorum::{Bootstrap, ReplicaKey, Voters};
 use replication::fetch_session::SessionCache;
 use storage::directory::{DirectoryName, LogDir, LogDirs, TopicPartition};
@@ -90,7 +89,6 @@ impl Node {
         };
         plane.begin_applied();
         let (image, image_end) = (plane.image().clone(), plane.applied());
-        say_what_is_not_enforced(&image, &notices);
         let node = Self {
             cluster_id: disks.formed_id.map(OnceLock::from).unwrap_or_default(),
             broker_epoch: AtomicI64::new(broker_epoch),
@@ -121,13 +119,6 @@ impl Node {
             node.load_logs(now_ms)?;
         }
         Ok(node)
-    }
-}
-
-fn say_what_is_not_enforced(image: &Image, notices: &Notices) {
-    let (quotas, credentials) = (image.kept.quotas(), image.kept.credentials());
-    if quotas + credentials > 0 {
-        notices.push(Notice::NotEnforced { quotas, credentials });
     }
 }
 

@@ -31,8 +31,17 @@ impl Node {
         let loaded = load_logs(&self.config, &self.dirs, &image, &mut applying.random, now_ms)?;
         self.start_loaded(now_ms, loaded);
         self.follow_offline_dirs();
+        self.say_what_is_not_enforced();
         applying.loaded = true;
         Ok(())
+    }
+
+    fn say_what_is_not_enforced(&self) {
+        let image = self.image();
+        let (quotas, credentials) = (image.kept.quotas(), image.kept.credentials());
+        if quotas + credentials > 0 {
+            self.notices.push(Notice::NotEnforced { quotas, credentials });
+        }
     }
 
     /// Starts the partitions of the image: those whose logs were found, then those without.

@@ -118,6 +118,19 @@ pub enum Error {
         /// The cluster of the others.
         cluster: String,
     },
+    /// The metadata log of a cluster's only voter is gone.
+    #[error(
+        "{}, the metadata log of cluster {cluster}, is missing, and this node is the only voter of \
+         its configuration: it would found another cluster of that id, and the brokers that follow \
+         it would set all their data aside. Restore it; or name other controllers that have it in \
+         controller.quorum.bootstrap.servers; or, to found anew, empty the directory", .expected.display()
+    )]
+    OnlyVoterForgot {
+        /// Where it should be.
+        expected: std::path::PathBuf,
+        /// The cluster, by `meta.properties`.
+        cluster: String,
+    },
     /// There are partitions, but no metadata log where it should be.
     #[error(
         "{}, the metadata log, is missing, but {} is there: a new cluster would set all data \

@@ -33,6 +33,8 @@ struct Disks {
     metadata_dir_id: Uuid,
     /// Whether the metadata log's directory had an id when it was found.
     was_formatted: bool,
+    /// Whether it has belonged to a cluster whose metadata it no longer has.
+    forgot: bool,
 }
 
 impl Disks {
@@ -181,7 +183,15 @@ fn open_dirs(
     let (metadata_dir_id, metadata_dir) =
         with_id.ok_or_else(|| Error::MetadataDirOffline(metadata_dir.join(DIRECTORY)))?;
     let dirs = Arc::new(dirs);
-    Ok(Disks { dirs, metadata_dirs, formed_id, metadata_dir, metadata_dir_id, was_formatted })
+    Ok(Disks {
+        dirs,
+        metadata_dirs,
+        formed_id,
+        metadata_dir,
+        metadata_dir_id,
+        was_formatted,
+        forgot: false,
+    })
 }
 
 /// A voter whose metadata log is gone has forgotten what it voted and what it acknowledged: it is
@@ -194,6 +204,11 @@ fn forget_old_voter(
 ) -> Result<(), Error> {
     let is_gone = !has_metadata_log(disk, disks)?;
     if is_gone && disks.was_formatted && !config.quorum.is_alone() {
+        disks.forgot = disks.formed_id.is_some();
+        if let Some(cluster) = disks.formed_id.as_ref().filter(|_| is_only_voter(config)) {
+            let expected = disks.metadata_dir.path().join(DIRECTORY);
+            return Err(Error::OnlyVoterForgot { expected, cluster: cluster.clone() });
+        }
         disks.metadata_dir_id = random.uuid();
         disks.metadata_dir.renew_id(disks.metadata_dir_id)?;
     }
@@ -225,14 +240,21 @@ fn has_metadata_log(disk: &Arc<dyn Disk>, disks: &Disks) -> Result<bool, Error> 
     Ok(false)
 }
 
-/// The only voter waits for nobody: there are no other voters' disks to learn.
-fn bootstrap(config: &NodeConfig, own: &quorum::Config) -> quorum::Bootstrap {
+/// The only voter waits for nobody: there are no other voters' disks to learn. One of several that
+/// has forgotten its cluster takes no part in the founding of another.
+fn bootstrap(config: &NodeConfig, disks: &Disks, own: &quorum::Config) -> quorum::Bootstrap {
     match &config.quorum.bootstrap {
-        Bootstrap::Static(voters) if voters.iter().all(|voter| voter.id == config.node_id) => {
+        Bootstrap::Static(_) if is_only_voter(config) => {
             Bootstrap::Voters(Voters::new(vec![own.voter()]))
         }
-        several => several.clone(),
+        Bootstrap::Static(_) if disks.forgot => Bootstrap::Join,
+        other => other.clone(),
     }
+}
+
+fn is_only_voter(config: &NodeConfig) -> bool {
+    let own = |voter: &quorum::Voter| voter.id == config.node_id;
+    matches!(&config.quorum.bootstrap, Bootstrap::Static(voters) if voters.iter().all(own))
 }
 
 /// What the quorum must know.
@@ -243,7 +265,7 @@ fn quorum_config(config: &NodeConfig, disks: &Disks, random: &mut Random) -> quo
     if !config.quorum.is_alone() {
         quorum.endpoints.clone_from(&config.quorum.endpoints);
         quorum.cluster_id = disks.cluster_id(config).cloned();
-        quorum.bootstrap = bootstrap(config, &quorum);
+        quorum.bootstrap = bootstrap(config, disks, &quorum);
         quorum.auto_join = config.quorum.auto_join;
         quorum.seed = random.next();
         quorum.fetch_timeout_ms = config.quorum.fetch_timeout_ms;

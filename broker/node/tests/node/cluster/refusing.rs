@@ -145,6 +145,31 @@ fn a_voter_whose_metadata_log_is_gone_is_a_new_one() {
     assert_eq!(world.create(victim, "more"), ErrorCode::None);
 }
 
+/// What names its cluster has been of one: without the metadata it founds no second.
+#[test]
+fn who_has_forgotten_its_cluster_founds_none() {
+    let mut lone = World::new(1, 29);
+    lone.settle();
+    lone.run(1_500);
+    lone.kill(0);
+    lone.hosts[0].disk.remove_dir_all(Path::new(METADATA)).unwrap();
+    let refused = refusal(&lone, 0).to_string();
+    assert!(refused.contains("the only voter of its configuration"), "{refused}");
+
+    let mut world = World::new(3, 30);
+    let leader = world.settle();
+    let id = world.node(leader).cluster_id().to_owned();
+    world.agree();
+    world.run(1_500);
+    for at in 0..3 {
+        world.kill(at);
+        world.hosts[at].disk.remove_dir_all(Path::new(METADATA)).unwrap();
+    }
+    world.start_all();
+    world.run(10_000);
+    assert_eq!(world.leader(), None, "what would be a second cluster {id}");
+}
+
 /// The newest snapshot of this node.
 fn snapshot(disk: &SimDisk) -> Option<PathBuf> {
     let files = disk.list(Path::new(METADATA)).unwrap();

@@ -123,7 +123,8 @@ pub enum Error {
         "{}, the metadata log of cluster {cluster}, is missing, and this node is the only voter of \
          its configuration: it would found another cluster of that id, and the brokers that follow \
          it would set all their data aside. Restore it; or name other controllers that have it in \
-         controller.quorum.bootstrap.servers; or, to found anew, empty the directory", .expected.display()
+         controller.quorum.bootstrap.servers; or, to found anew, empty the directory",
+        .expected.display()
     )]
     OnlyVoterForgot {
         /// Where it should be.

@@ -130,6 +130,15 @@ mod tests {
 
     use super::*;
 
+    fn fresh(seed: u64) -> (SimDisk, Arc<dyn Disk>, DurablePoint) {
+        let sim = SimDisk::new(seed);
+        let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+        disk.create_dir_all(Path::new("/d")).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        let point = DurablePoint::open(&disk, Path::new("/d")).unwrap();
+        (sim, disk, point)
+    }
+
     fn reopened(sim: &SimDisk) -> Offset {
         sim.crash();
         let disk: Arc<dyn Disk> = Arc::new(sim.clone());
@@ -139,11 +148,7 @@ mod tests {
     #[test]
     fn after_a_power_failure_it_is_what_was_synced_or_later_never_more() {
         for seed in 0..50 {
-            let sim = SimDisk::new(seed);
-            let disk: Arc<dyn Disk> = Arc::new(sim.clone());
-            disk.create_dir_all(Path::new("/d")).unwrap();
-            disk.sync_dir(Path::new("/")).unwrap();
-            let mut point = DurablePoint::open(&disk, Path::new("/d")).unwrap();
+            let (sim, disk, mut point) = fresh(seed);
             assert_eq!(point.offset(), Offset(0));
             point.reached(Offset(7)).unwrap();
             point.tick(1_000).unwrap();
@@ -159,11 +164,7 @@ mod tests {
     #[test]
     fn a_cut_is_known_also_where_the_kernel_had_written_more_than_was_asked() {
         for seed in 0..50 {
-            let sim = SimDisk::new(seed);
-            let disk: Arc<dyn Disk> = Arc::new(sim.clone());
-            disk.create_dir_all(Path::new("/d")).unwrap();
-            disk.sync_dir(Path::new("/")).unwrap();
-            let mut point = DurablePoint::open(&disk, Path::new("/d")).unwrap();
+            let (sim, _, mut point) = fresh(seed);
             point.reached(Offset(7)).unwrap();
             point.sync().unwrap();
             point.reached(Offset(9)).unwrap();
